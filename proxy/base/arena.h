@@ -1,0 +1,50 @@
+/* arena.h - memory that dies together. A request owns one: allocation is a pointer bump, the end is one call.
+ *
+ * Chunks come from a shared, bounded free list (arena_pool), so a warm proxy allocates nothing per call. Everything
+ * that a peer can size is capped: arena_alloc returns NULL past the arena's limit, and the caller refuses the peer.
+ * Single-threaded. */
+#ifndef OUTRIGGER_BASE_ARENA_H
+#define OUTRIGGER_BASE_ARENA_H
+
+#include "span.h"
+
+#include <stddef.h>
+
+struct arena_chunk;
+
+struct arena_pool {
+    struct arena_chunk *free;
+    size_t free_count;
+    size_t free_limit; /* chunks kept for reuse; more are given back to libc */
+};
+
+struct arena {
+    struct arena_pool *pool; /* may be NULL: chunks then come from and return to libc */
+    struct arena_chunk *chunks;
+    char *at;
+    char *end;
+    size_t used_bytes;
+    size_t limit_bytes;
+};
+
+void arena_pool_init(struct arena_pool *pool, size_t free_limit);
+void arena_pool_fini(struct arena_pool *pool);
+
+void arena_init(struct arena *arena, struct arena_pool *pool, size_t limit_bytes);
+/* An empty arena; takes no memory until the first allocation. */
+
+void arena_fini(struct arena *arena);
+/* Gives everything back. The arena may be used again afterwards. */
+
+void *arena_alloc(struct arena *arena, size_t size);
+/* Aligned for any type, not zeroed; NULL when the limit or the system says no. */
+
+void *arena_zalloc(struct arena *arena, size_t size);
+
+struct span arena_copy(struct arena *arena, struct span bytes);
+/* A copy with a NUL behind it (not counted); SPAN_NONE when there is no room. */
+
+char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A formatted, NUL-terminated string; NULL when there is no room. */
+
+#endif
