@@ -1,4 +1,6 @@
-/* codes.h - sets of HTTP statuses, gRPC codes and methods, as bits. Plain values, copied freely. */
+/* codes.h - sets of HTTP statuses, gRPC codes and methods, as bits. Plain values, copied freely.
+ * Example: struct code_set retried = {0}; code_set_add_http(&retried, 503); then
+ * code_set_has_http(&retried, 503) is true. What a set cannot hold is never in it. Any thread. */
 #ifndef OUTRIGGER_BASE_CODES_H
 #define OUTRIGGER_BASE_CODES_H
 
@@ -10,31 +12,41 @@ struct code_set {
     uint32_t grpc;     /* one bit per gRPC code 0..16 */
 };
 
+#define CODE_SET_HTTP_END 640
+
 static inline void code_set_add_http(struct code_set *set, int status)
 {
-    set->http[(unsigned)status / 64 % 10] |= UINT64_C(1) << ((unsigned)status % 64);
+    if ((unsigned)status < CODE_SET_HTTP_END)
+        set->http[(unsigned)status / 64] |= UINT64_C(1) << ((unsigned)status % 64);
 }
 
 static inline bool code_set_has_http(const struct code_set *set, int status)
 {
-    return (set->http[(unsigned)status / 64 % 10] >> ((unsigned)status % 64)) & 1;
+    return (unsigned)status < CODE_SET_HTTP_END &&
+           ((set->http[(unsigned)status / 64] >> ((unsigned)status % 64)) & 1);
+}
+
+static inline void code_set_add_grpc(struct code_set *set, int code)
+{
+    if ((unsigned)code < 32)
+        set->grpc |= UINT32_C(1) << code;
 }
 
 static inline bool code_set_has_grpc(const struct code_set *set, int code)
 {
-    return code >= 0 && code < 32 && ((set->grpc >> code) & 1);
+    return (unsigned)code < 32 && ((set->grpc >> code) & 1);
 }
 
 /* METHOD(NAME, idempotent by RFC 9110 section 9.2.2) */
-#define METHOD_LIST(X)                                                                                                 \
-    X(GET, true)                                                                                                       \
-    X(HEAD, true)                                                                                                      \
-    X(OPTIONS, true)                                                                                                   \
-    X(PUT, true)                                                                                                       \
-    X(DELETE, true)                                                                                                    \
-    X(TRACE, true)                                                                                                     \
-    X(POST, false)                                                                                                     \
-    X(PATCH, false)                                                                                                    \
+#define METHOD_LIST(X)                                                                             \
+    X(GET, true)                                                                                   \
+    X(HEAD, true)                                                                                  \
+    X(OPTIONS, true)                                                                               \
+    X(PUT, true)                                                                                   \
+    X(DELETE, true)                                                                                \
+    X(TRACE, true)                                                                                 \
+    X(POST, false)                                                                                 \
+    X(PATCH, false)                                                                                \
     X(CONNECT, false)
 
 enum method {
@@ -54,7 +66,10 @@ enum method method_from(const char *name, unsigned long len);
 /* Case-sensitive (RFC 9110 section 9.1); METHOD_OTHER when unknown. */
 
 const char *method_word(enum method method);
+/* "GET"; "OTHER" for METHOD_OTHER. */
+
 bool method_is_idempotent(enum method method);
+/* RFC 9110 section 9.2.2; what we have no name for is not. */
 
 int grpc_code_from(const char *name, unsigned long len);
 /* "UNAVAILABLE" -> 14; -1 when unknown. */

@@ -1,4 +1,6 @@
-/* rng.h - seeded pseudo-random numbers (xoshiro256**). Not for secrets. Same seed, same sequence, on every machine. */
+/* rng.h - seeded pseudo-random numbers (xoshiro256**). Not for secrets. Same seed, same sequence,
+ * on every machine. Example: rng_seed(&rng, 42); delay = rng_between(&rng, 0, 25 * NS_PER_MS). A
+ * plain value in its owner's memory; single-threaded. */
 #ifndef OUTRIGGER_BASE_RNG_H
 #define OUTRIGGER_BASE_RNG_H
 
@@ -9,7 +11,8 @@ struct rng {
 };
 
 void rng_seed(struct rng *rng, uint64_t seed);
-/* Starts the sequence that belongs to `seed` (expanded by splitmix64, so any seed is a good one). */
+/* Starts the sequence that belongs to `seed` (expanded by splitmix64, so any seed is a good one).
+ */
 
 uint64_t rng_next(struct rng *rng);
 /* The next 64 bits. */

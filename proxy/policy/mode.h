@@ -1,4 +1,5 @@
-/* mode.h - how a policy block acts. Shadow decides and counts, but never acts; a breaker can also be forced open. */
+/* mode.h - how a policy block acts, and what the five families of blocks are called. Shadow decides
+ * and counts, but never acts; a breaker can also be forced open. Constant data, any thread. */
 #ifndef OUTRIGGER_POLICY_MODE_H
 #define OUTRIGGER_POLICY_MODE_H
 
@@ -10,11 +11,11 @@ enum policy_mode {
 };
 
 /* The five families; the label `policy` of metrics, and the index of their places in a file. */
-#define POLICY_FAMILY_LIST(X)                                                                                          \
-    X(TIMEOUTS, timeouts)                                                                                              \
-    X(RETRY, retry)                                                                                                    \
-    X(CIRCUIT_BREAKER, circuitBreaker)                                                                                 \
-    X(BULKHEAD, bulkhead)                                                                                              \
+#define POLICY_FAMILY_LIST(X)                                                                      \
+    X(TIMEOUTS, timeouts)                                                                          \
+    X(RETRY, retry)                                                                                \
+    X(CIRCUIT_BREAKER, circuitBreaker)                                                             \
+    X(BULKHEAD, bulkhead)                                                                          \
     X(RATE_LIMIT, rateLimit)
 
 enum policy_family {
@@ -25,5 +26,6 @@ enum policy_family {
 };
 
 const char *policy_family_word(enum policy_family family);
+/* "circuitBreaker", as in a policy file. */
 
 #endif

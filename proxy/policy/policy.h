@@ -1,5 +1,5 @@
-/* policy.h - what one call gets: a document's blocks with its rule's fields laid over them. Immutable; owned by the
- * policy set (config) of which the call holds a reference. */
+/* policy.h - what one call gets: a document's blocks with its rule's fields laid over them.
+ * Immutable; owned by the policy set (config) of which the call holds a reference. */
 #ifndef OUTRIGGER_POLICY_POLICY_H
 #define OUTRIGGER_POLICY_POLICY_H
 
@@ -15,8 +15,8 @@ struct policy {
     struct breaker_config breaker;
     struct bulkhead_config bulkhead;
     struct rate_limit_config rate_limit;
-    uint32_t own;                          /* in a rule: mask of 1 << enum policy_family of the blocks it has itself */
-    const char *at[POLICY_FAMILY_COUNT];   /* "file:line" of each block, "" where absent */
+    uint32_t own; /* in a rule: mask of 1 << enum policy_family of the blocks it has itself */
+    const char *at[POLICY_FAMILY_COUNT]; /* "file:line" of each block, "" where absent */
 };
 
 #endif

@@ -1,0 +1,26 @@
+# Outrigger in a small image: docker build -t outrigger . && docker run --rm --network host -v $PWD/my:/etc/outrigger outrigger
+FROM debian:12-slim AS build
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libh2o-dev libssl-dev libyaml-dev libc-ares-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY CMakeLists.txt ./
+COPY proxy proxy
+COPY tests/CMakeLists.txt tests/CMakeLists.txt
+RUN cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    && cmake --build build/release --target outrigger \
+    && strip build/release/outrigger
+
+FROM debian:12-slim
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        libuv1 libh2o0.13 libyaml-0-2 libc-ares2 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 2102 --no-create-home --shell /usr/sbin/nologin outrigger \
+    && mkdir /etc/outrigger
+COPY --from=build /src/build/release/outrigger /usr/local/bin/outrigger
+COPY policies/default.yaml /etc/outrigger/default.yaml
+USER 2102
+EXPOSE 15001 15021
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/local/bin/outrigger"]
+CMD ["proxy", "-c", "/etc/outrigger"]

@@ -1,0 +1,376 @@
+/* control.c - see control.h. A command that walks the targets keeps its place as a number of a hash chain: targets may
+ * come and go between two slices without harm. */
+#include "admin/control.h"
+
+#include "base/check.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LABEL_BYTES 256
+
+struct control_work {
+    struct list link; /* control.work */
+    struct control *control;
+    struct admin_command *command;
+    uint32_t chain; /* next of the target table */
+    bool has_items;
+};
+
+/* ---- every breaker of a target ---- */
+
+typedef void (*seat_visitor)(struct control_work *work, struct seat *seat);
+
+static void visit_instance(struct control_work *work, struct instance *instance, seat_visitor visit)
+{
+    if (instance == NULL || instance->breaker_cfg.mode == POLICY_OFF)
+        return;
+    if (!instance_is_by_endpoint(instance))
+        visit(work, &instance->seat);
+    LIST_FOREACH_SAFE(link, following, &instance->endpoint_seats)
+        visit(work, &CONTAINER_OF(link, struct endpoint_seat, link)->seat);
+}
+
+static void visit_seats(struct control_work *work, struct target *target, seat_visitor visit)
+{
+    visit_instance(work, target->instance, visit);
+    for (size_t i = 0; i + 1 < target->lane_count; i++)
+        visit_instance(work, target->rule_instances[i], visit);
+}
+
+static void seat_id(const struct seat *seat, char id[ADMIN_ID_MAX + 1])
+{
+    char label[LABEL_BYTES];
+    seat_label(seat, label, sizeof label);
+    snprintf(id, ADMIN_ID_MAX + 1, "%s/%s", seat->instance->target->name, label);
+}
+
+/* ---- gauges ---- */
+
+static uint32_t permille(uint32_t part, uint32_t of)
+{
+    return of > 0 ? (uint32_t)((uint64_t)part * 1000 / of) : 0;
+}
+
+static void set_breaker(struct metrics_instance *metrics, struct breaker *breaker, mono_ns now)
+{
+    const struct window_counts counts = window_counts(&breaker->window, now);
+    metrics_set_breaker(metrics, breaker->state, permille(counts.failures, counts.calls),
+                        permille(counts.slow, counts.calls), breaker_open_time(breaker, now));
+}
+
+static void set_instance(struct instance *instance, mono_ns now)
+{
+    if (instance == NULL)
+        return;
+    struct room_totals slots = {0};
+    struct room_totals tokens = {0};
+    room_table_totals(instance->slots, now, &slots);
+    room_table_totals(instance->tokens, now, &tokens);
+    set_breaker(instance->user, &instance->seat.breaker, now);
+    metrics_set_bulkhead(instance->user, slots.in_flight[BULKHEAD_ATTEMPT], instance->bulkhead_cfg.max_requests,
+                         slots.queued);
+    metrics_set_tokens(instance->user, tokens.millitokens);
+    LIST_FOREACH(link, &instance->endpoint_seats)
+    {
+        struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
+        set_breaker(seat->seat.user, &seat->seat.breaker, now);
+    }
+}
+
+static void visit_gauges(struct control_work *work, struct target *target)
+{
+    const mono_ns now = work->control->proxy->loop->now;
+    const struct destination *destination = target->user;
+    set_instance(target->instance, now);
+    for (size_t i = 0; i + 1 < target->lane_count; i++)
+        set_instance(target->rule_instances[i], now);
+    if (target->lanes[0]->policy->retry.mode != POLICY_OFF) {
+        const uint64_t available = retry_budget_available(&target->budget, now);
+        metrics_set_retry_budget(destination->metrics, available == UINT64_MAX ? METRICS_UNLIMITED : available);
+    }
+}
+
+static void set_connections(struct proxy *proxy)
+{
+    uint64_t idle = 0;
+    LIST_FOREACH(link, &proxy->codec.idle_fronts)
+        idle++;
+    const uint64_t tunnels = proxy->tunnel_count;
+    const uint64_t down = proxy->connection_count;
+    const uint64_t up = proxy->pool.open_count;
+    const uint64_t up_idle = proxy->pool.idle_count;
+    metrics_set_connections(proxy->metrics, SIDE_DOWNSTREAM, CONNECTION_IDLE, idle);
+    metrics_set_connections(proxy->metrics, SIDE_DOWNSTREAM, CONNECTION_TUNNEL, tunnels);
+    metrics_set_connections(proxy->metrics, SIDE_DOWNSTREAM, CONNECTION_ACTIVE,
+                            down > idle + tunnels ? down - idle - tunnels : 0);
+    metrics_set_connections(proxy->metrics, SIDE_UPSTREAM, CONNECTION_IDLE, up_idle);
+    metrics_set_connections(proxy->metrics, SIDE_UPSTREAM, CONNECTION_TUNNEL, tunnels);
+    metrics_set_connections(proxy->metrics, SIDE_UPSTREAM, CONNECTION_ACTIVE,
+                            up > up_idle + tunnels ? up - up_idle - tunnels : 0);
+}
+
+/* ---- circuits ---- */
+
+static void put_time(struct text *out, const char *key, mono_ns at, const struct control_work *work)
+{
+    char text[LOG_TIME_SIZE];
+    struct loop *loop = work->control->proxy->loop;
+    text_printf(out, ",\"%s\":", key);
+    if (at == MONO_NEVER) {
+        text_put(out, "null");
+        return;
+    }
+    log_format_time(loop_wall(loop) + (at - loop->now), text);
+    text_json(out, text);
+}
+
+static void put_seat(struct control_work *work, struct seat *seat)
+{
+    struct text *out = &work->command->reply;
+    struct breaker *breaker = &seat->breaker;
+    const struct instance *instance = seat->instance;
+    const struct window_counts counts = window_counts(&breaker->window, work->control->proxy->loop->now);
+    char id[ADMIN_ID_MAX + 1];
+    char label[LABEL_BYTES];
+    seat_id(seat, id);
+    seat_label(seat, label, sizeof label);
+    text_put(out, work->has_items ? ",{\"id\":" : "{\"id\":");
+    work->has_items = true;
+    text_json(out, id);
+    text_put(out, ",\"target\":");
+    text_json(out, instance->target->name);
+    text_put(out, ",\"instance\":");
+    text_json(out, label);
+    text_put(out, ",\"policy\":");
+    text_json(out, instance->target->policy_name);
+    text_printf(out, ",\"state\":\"%s\",\"mode\":\"%s\"", breaker_state_word(breaker->state),
+                instance->breaker_cfg.mode == POLICY_SHADOW ? "shadow" : "enforce");
+    put_time(out, "since", breaker->entered_at, work);
+    text_printf(out, ",\"reason\":\"%s\"", breaker_cause_word(breaker->last.cause));
+    text_printf(out, ",\"window\":{\"calls\":%u,\"failures\":%u,\"slow\":%u},\"consecutiveFailures\":%u", counts.calls,
+                counts.failures, counts.slow, breaker->consecutive);
+    put_time(out, "nextProbe", breaker_next_tick(breaker), work);
+    text_put(out, ",\"at\":");
+    text_json(out, instance->at_text);
+    text_char(out, '}');
+}
+
+static void act_on_seat(struct control_work *work, struct seat *seat)
+{
+    static const enum breaker_state states[] = {[ADMIN_FORCE_OPEN] = BREAKER_FORCED_OPEN,
+                                                [ADMIN_CLOSE] = BREAKER_CLOSED,
+                                                [ADMIN_DISABLE] = BREAKER_DISABLED,
+                                                [ADMIN_RESET] = BREAKER_CLOSED};
+    char id[ADMIN_ID_MAX + 1];
+    struct admin_command *command = work->command;
+    seat_id(seat, id);
+    if (strcmp(id, command->id) != 0)
+        return;
+    const enum breaker_state before = seat->breaker.state;
+    seat_force(seat, states[command->action], work->control->proxy->loop->now);
+    text_put(&command->reply, "{\"id\":");
+    text_json(&command->reply, id);
+    text_printf(&command->reply, ",\"from\":\"%s\",\"to\":\"%s\"}\n", breaker_state_word(before),
+                breaker_state_word(seat->breaker.state));
+    work->has_items = true;
+}
+
+/* ---- policies ---- */
+
+static void put_document(struct text *out, const struct document *document)
+{
+    text_put(out, "{\"name\":");
+    text_json(out, document->name);
+    text_put(out, ",\"namespace\":");
+    text_json(out, document->namespace);
+    text_put(out, ",\"at\":");
+    text_json(out, document->at);
+    text_put(out, ",\"targets\":[");
+    for (size_t i = 0; i < document->target_count; i++) {
+        const struct document_target *target = &document->targets[i];
+        text_put(out, i > 0 ? ",{\"host\":" : "{\"host\":");
+        text_json(out, target->host);
+        text_put(out, ",\"ports\":[");
+        for (size_t k = 0; k < target->ports.count; k++)
+            text_printf(out, k > 0 ? ",%u" : "%u", target->ports.items[k]);
+        text_put(out, "]}");
+    }
+    text_put(out, "],\"blocks\":{");
+    bool has_block = false;
+    for (int family = 0; family < POLICY_FAMILY_COUNT; family++) {
+        const char *at = document->policy.at[family];
+        if (at == NULL || at[0] == '\0')
+            continue;
+        text_printf(out, has_block ? ",\"%s\":" : "\"%s\":", policy_family_word((enum policy_family)family));
+        text_json(out, at);
+        has_block = true;
+    }
+    text_put(out, "},\"rules\":[");
+    for (size_t i = 0; i < document->rule_count; i++) {
+        text_put(out, i > 0 ? ",{\"name\":" : "{\"name\":");
+        text_json(out, document->rules[i].name);
+        text_put(out, ",\"at\":");
+        text_json(out, document->rules[i].at);
+        text_char(out, '}');
+    }
+    text_put(out, "]}");
+}
+
+static void put_policies(struct admin_command *command, const struct policy_set *set)
+{
+    struct text *out = &command->reply;
+    text_put(out, "{\"hash\":");
+    text_json(out, set->hash);
+    text_put(out, ",\"files\":[");
+    for (size_t i = 0; i < set->file_count; i++) {
+        text_put(out, i > 0 ? "," : "");
+        text_json(out, set->files[i]);
+    }
+    text_put(out, "],\"policies\":[");
+    for (size_t i = 0; i < set->document_count; i++) {
+        text_put(out, i > 0 ? "," : "");
+        put_document(out, &set->documents[i]);
+    }
+    text_put(out, "]}\n");
+}
+
+static void put_ready(struct admin_command *command, const struct proxy *proxy)
+{
+    const bool is_ready = proxy_is_ready(proxy);
+    command->status = is_ready ? 200 : 503;
+    text_put(&command->reply, is_ready ? "{\"ready\":true}\n"
+                                       : "{\"ready\":false,\"reason\":\"shutdown\",\"message\":\"the proxy is draining\"}\n");
+}
+
+/* ---- slices ---- */
+
+static void visit_target(struct control_work *work, struct target *target)
+{
+    switch (work->command->kind) {
+    case ADMIN_REFRESH_GAUGES:
+        visit_gauges(work, target);
+        break;
+    case ADMIN_CIRCUITS:
+        visit_seats(work, target, put_seat);
+        break;
+    default: /* ADMIN_CIRCUIT_ACTION */
+        visit_seats(work, target, act_on_seat);
+        break;
+    }
+}
+
+static bool run_slice(struct control_work *work)
+{
+    const struct target_table *targets = &work->control->proxy->targets;
+    const uint32_t end = work->chain + CONTROL_SLICE;
+    for (; work->chain < targets->chain_count && work->chain < end; work->chain++) {
+        struct target *following;
+        for (struct target *target = targets->chains[work->chain]; target != NULL; target = following) {
+            following = target->chain;
+            visit_target(work, target);
+        }
+    }
+    return work->chain >= targets->chain_count;
+}
+
+static void finish(struct control_work *work)
+{
+    struct admin_command *command = work->command;
+    if (command->kind == ADMIN_CIRCUITS)
+        text_put(&command->reply, "]}\n");
+    if (command->kind == ADMIN_CIRCUIT_ACTION && !work->has_items) {
+        command->status = 404;
+        text_put(&command->reply, "{\"error\":\"not_found\",\"message\":\"no such circuit: GET /circuits lists their ids\"}\n");
+    }
+    list_remove(&work->link);
+    free(work);
+    admin_command_complete(command);
+}
+
+static void on_task(struct loop_task *task)
+{
+    struct control *control = CONTAINER_OF(task, struct control, task);
+    struct list *first = list_first(&control->work);
+    if (first == NULL)
+        return;
+    struct control_work *work = CONTAINER_OF(first, struct control_work, link);
+    if (run_slice(work))
+        finish(work);
+    proxy_perform(control->proxy);
+    if (!list_is_empty(&control->work))
+        loop_defer(control->proxy->loop, &control->task);
+}
+
+static void start_walk(struct control *control, struct admin_command *command)
+{
+    struct control_work *work = calloc(1, sizeof *work);
+    if (work == NULL) {
+        command->status = 503;
+        text_put(&command->reply, "{\"error\":\"overloaded\",\"message\":\"no memory for the answer\"}\n");
+        admin_command_complete(command);
+        return;
+    }
+    work->control = control;
+    work->command = command;
+    if (command->kind == ADMIN_CIRCUITS)
+        text_put(&command->reply, "{\"circuits\":[");
+    if (command->kind == ADMIN_REFRESH_GAUGES)
+        set_connections(control->proxy);
+    list_append(&control->work, &work->link);
+    loop_defer(control->proxy->loop, &control->task);
+}
+
+static void on_mail(struct mail *mail)
+{
+    struct admin_command *command = CONTAINER_OF(mail, struct admin_command, mail);
+    struct control *control = command->loop_context;
+    switch (command->kind) {
+    case ADMIN_PING:
+        admin_command_complete(command);
+        break;
+    case ADMIN_READY:
+        put_ready(command, control->proxy);
+        admin_command_complete(command);
+        break;
+    case ADMIN_POLICIES:
+        put_policies(command, control->proxy->snapshot->set);
+        admin_command_complete(command);
+        break;
+    default:
+        start_walk(control, command);
+        break;
+    }
+}
+
+static enum err post(void *context, struct admin_command *command)
+{
+    struct control *control = context;
+    command->loop_context = control;
+    mail_init(&command->mail, on_mail);
+    return mailbox_post(control->mailbox, &command->mail);
+}
+
+void control_init(struct control *control, struct proxy *proxy, struct mailbox *mailbox)
+{
+    *control = (struct control){.proxy = proxy, .mailbox = mailbox};
+    list_init(&control->work);
+    loop_task_init(&control->task, on_task);
+}
+
+void control_fini(struct control *control)
+{
+    loop_task_cancel(&control->task);
+    LIST_FOREACH_SAFE(link, following, &control->work)
+    {
+        struct control_work *work = CONTAINER_OF(link, struct control_work, link);
+        work->command->status = 503;
+        finish(work);
+    }
+}
+
+struct admin_backend control_backend(struct control *control)
+{
+    return (struct admin_backend){.post = post, .context = control};
+}

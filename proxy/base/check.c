@@ -1,0 +1,18 @@
+/* check.c - see check.h. Nothing here may allocate or lock: the heap may be what is broken. */
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+_Noreturn void invariant_failed(const char *what, const char *file, int line)
+{
+    dprintf(STDERR_FILENO, "outrigger: invariant failed: %s (%s:%d)\n", what, file, line);
+    abort();
+}
+
+void invariant_check(int holds, const char *what, const char *file, int line)
+{
+    if (!holds)
+        invariant_failed(what, file, line);
+}

@@ -1,0 +1,359 @@
+/* admission.c - the gate's questions, the lines, and who is served when. See admission.h and room.h. */
+#include "call/admission.h"
+
+#include "base/check.h"
+#include "call/steps.h"
+#include "call/verdict.h"
+
+static struct slot_room *permit_room(const struct permit *permit)
+{
+    return permit->bulkhead ? CONTAINER_OF(permit->bulkhead, struct slot_room, bulkhead) : NULL;
+}
+
+static enum slot_line line_of(const struct call *call)
+{
+    return call->facts.is_tunnel ? SLOT_LINE_TUNNELS : SLOT_LINE_CALLS;
+}
+
+static bool is_first(const struct call *call)
+{
+    return call->attempts_run == 0;
+}
+
+/* ---- what the call has to pass ---- */
+
+static void choose_rooms(struct call *call, mono_ns now)
+{
+    const struct call_host *host = call->engine->host;
+    struct room_table *slots = call->lane->bulkhead->slots;
+    struct room_table *tokens = call->lane->rate->tokens;
+    const struct span slot_key = slots->key.kind ? host->key(call, &slots->key) : SPAN_NONE;
+    const struct span token_key = tokens->key.kind ? host->key(call, &tokens->key) : SPAN_NONE;
+
+    call->slots = &room_table_find(slots, slot_key, now)->slots;
+    call->tokens = &room_table_find(tokens, token_key, now)->tokens;
+}
+
+/* Modes are those of the live instances, so a reload reaches calls that already wait. */
+static void fill_gate(struct call *call)
+{
+    const struct instance *breaker = call->lane->breaker;
+    const struct instance *bulkhead = call->lane->bulkhead;
+    const struct instance *rate = call->lane->rate;
+    struct gate *gate = &call->gate;
+
+    *gate = (struct gate){{NULL, NULL}, NULL, POLICY_OFF, NULL, POLICY_OFF};
+    call->candidate_seat = NULL;
+    call->endpoint_id = CANDIDATE_UNKNOWN;
+    if (breaker->breaker_cfg.mode != POLICY_OFF && !instance_is_by_endpoint(breaker))
+        gate->breakers[0] = (struct breaker *)&breaker->seat.breaker;
+    if (rate->rate_cfg.mode != POLICY_OFF) {
+        gate->bucket = &call->tokens->bucket;
+        gate->bucket_mode = rate->rate_cfg.mode;
+    }
+    if (bulkhead->bulkhead_cfg.mode != POLICY_OFF) {
+        gate->bulkhead = &call->slots->bulkhead;
+        gate->bulkhead_mode = bulkhead->bulkhead_cfg.mode;
+    }
+}
+
+static void use_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now)
+{
+    struct instance *instance = call->lane->breaker;
+    call->endpoint_id = endpoint_id;
+    if (endpoint_id == CANDIDATE_UNKNOWN)
+        return;
+    const char *label = call->engine->host->endpoint_label(call, endpoint_id);
+    struct endpoint_seat *seat = instance_endpoint_seat(instance, endpoint_id, label, now);
+    call->candidate_seat = seat;
+    call->gate.breakers[1] = seat ? &seat->seat.breaker : NULL;
+}
+
+/* With scope: endpoint the balancer offers a candidate whose breaker would admit. False: there is none. */
+static bool choose_candidate(struct call *call, bool may_probe, mono_ns now)
+{
+    struct instance *instance = call->lane->breaker;
+    if (!instance_is_by_endpoint(instance))
+        return true;
+    const uint64_t id = call->engine->host->candidate(call, instance, may_probe, now);
+    if (id == CANDIDATE_NONE)
+        return false;
+    use_endpoint(call, id, now);
+    return true;
+}
+
+static struct gate_verdict ask(struct call *call, const struct gate_question *question, mono_ns now)
+{
+    fill_gate(call);
+    if (!choose_candidate(call, question->may_probe, now))
+        return (struct gate_verdict){.may_pass = false,
+                                     .reason = REASON_CIRCUIT_OPEN,
+                                     .not_before = instance_next_probe(call->lane->breaker)};
+    return gate_ask(&call->gate, question, now);
+}
+
+static struct gate_question question_of(const struct call *call)
+{
+    return (struct gate_question){
+        .slot = call->facts.is_tunnel ? BULKHEAD_CONNECTION : BULKHEAD_ATTEMPT,
+        .may_probe = is_first(call),
+    };
+}
+
+/* ---- lines ---- */
+
+static void stand_behind_breaker(struct call *call)
+{
+    struct instance *instance = call->lane->breaker;
+    if (call->gate.breakers[0] != NULL && instance->breaker_cfg.mode != POLICY_SHADOW)
+        list_append(&instance->seat.waiting, &call->seat_link);
+}
+
+static void join(struct call *call, struct line *line, mono_ns now)
+{
+    INVARIANT(call->line == NULL);
+    line_join(line, &call->line_link);
+    call->line = line;
+    call->line_joined_at = now;
+    stand_behind_breaker(call);
+}
+
+static void join_slots(struct call *call, mono_ns now)
+{
+    if (call->gate.bucket != NULL && call->gate.bucket_mode == POLICY_ENFORCE) {
+        call->tokens->promised++;
+        call->is_promised = true;
+    }
+    join(call, &call->slots->lines[line_of(call)], now);
+}
+
+static void rearm_tokens(struct token_room *room, mono_ns now)
+{
+    const bool is_awaited = room->line.length > 0;
+    wheel_set(room->engine->wheel, &room->timer,
+              is_awaited ? token_bucket_when(&room->bucket, room->promised + 1, now) : MONO_NEVER);
+}
+
+static void join_tokens(struct call *call, mono_ns now)
+{
+    join(call, &call->tokens->line, now);
+    if (!timer_is_set(&call->tokens->timer))
+        rearm_tokens(call->tokens, now);
+}
+
+static void leave_line(struct call *call, mono_ns now)
+{
+    const bool is_token_line = call->line == &call->tokens->line;
+    call->engine->host->on_waited(call, is_token_line ? ROOM_TOKENS : ROOM_SLOTS,
+                                  mono_since(now, call->line_joined_at));
+    line_leave(call->line, &call->line_link);
+    list_remove(&call->seat_link);
+    call->line = NULL;
+}
+
+static void drop_promise(struct call *call)
+{
+    if (!call->is_promised)
+        return;
+    INVARIANT(call->tokens->promised > 0);
+    call->tokens->promised--;
+    call->is_promised = false;
+}
+
+void admission_leave(struct call *call, mono_ns now)
+{
+    if (call->line == NULL)
+        return;
+    struct token_room *tokens = call->tokens;
+    struct slot_room *slots = call->slots;
+    leave_line(call, now);
+    drop_promise(call);
+    call->tokens = NULL;
+    call->slots = NULL;
+    admission_serve_tokens(tokens, now);
+    admission_serve_slots(slots, now);
+}
+
+/* ---- verdicts ---- */
+
+static void pass(struct call *call, const struct gate_question *question, mono_ns now)
+{
+    gate_take(&call->gate, question, &call->permit, now);
+    call->endpoint_seat = call->candidate_seat;
+    if (call->endpoint_seat != NULL)
+        call->endpoint_seat->users++;
+    call->tokens = NULL;
+    call->slots = NULL;
+    if (is_first(call))
+        retry_budget_note_first(&call->lane->target->budget, now);
+}
+
+static enum admission refuse(struct call *call, const struct gate_verdict *verdict, mono_ns now)
+{
+    gate_note_refusal(&call->gate, verdict, now);
+    call->refusal = *verdict;
+    call->tokens = NULL;
+    call->slots = NULL;
+    return ADMISSION_REFUSED;
+}
+
+/* The head of the line is asked at once; the newcomer's place is behind all who wait and all who have a promise. */
+static bool token_wait_fits(const struct call *call, mono_ns due, mono_ns now)
+{
+    const dur_ns wait = call->lane->rate->rate_cfg.wait;
+    return due != MONO_NEVER && due - now <= dur_min(wait, mono_until(now, verdict_deadline(call)));
+}
+
+static bool may_join_slots(const struct call *call)
+{
+    const struct bulkhead_config *cfg = &call->lane->bulkhead->bulkhead_cfg;
+    return cfg->pending_timeout > 0 && call->slots->lines[line_of(call)].length < cfg->max_pending;
+}
+
+static void note_shadow(struct call *call, const struct gate_verdict *verdict)
+{
+    static const struct {
+        enum policy_family family;
+        enum reason reason;
+    } rows[] = {{POLICY_FAMILY_CIRCUIT_BREAKER, REASON_CIRCUIT_OPEN},
+                {POLICY_FAMILY_RATE_LIMIT, REASON_RATE_LIMITED},
+                {POLICY_FAMILY_BULKHEAD, REASON_BULKHEAD_FULL}};
+    for (size_t i = 0; verdict->shadow_refusals != 0 && i < sizeof rows / sizeof *rows; i++)
+        if (verdict->shadow_refusals >> rows[i].family & 1)
+            call->engine->host->on_shadow(call, rows[i].family, reason_word(rows[i].reason));
+}
+
+enum admission admission_ask(struct call *call, bool may_wait, mono_ns now)
+{
+    choose_rooms(call, now);
+    struct gate_question question = question_of(call);
+    question.tokens_promised = call->tokens->promised + call->tokens->line.length;
+    question.is_slot_promised = call->slots->lines[line_of(call)].length > 0;
+    const struct gate_verdict verdict = ask(call, &question, now);
+    note_shadow(call, &verdict);
+    if (verdict.may_pass) {
+        pass(call, &question, now);
+        return ADMISSION_PASSED;
+    }
+    if (may_wait && verdict.reason == REASON_RATE_LIMITED &&
+        token_wait_fits(call, verdict.not_before, now)) {
+        join_tokens(call, now);
+        return ADMISSION_WAITS;
+    }
+    if (may_wait && verdict.reason == REASON_BULKHEAD_FULL && may_join_slots(call)) {
+        join_slots(call, now);
+        return ADMISSION_WAITS;
+    }
+    return refuse(call, &verdict, now);
+}
+
+void admission_release_permit(struct permit *permit, mono_ns now)
+{
+    struct slot_room *room = permit_room(permit);
+    permit_release(permit, now);
+    if (room != NULL)
+        admission_serve_slots(room, now);
+}
+
+void admission_release(struct call *call, mono_ns now)
+{
+    if (call->permit.is_live)
+        admission_release_permit(&call->permit, now);
+}
+
+/* ---- serving ---- */
+
+static void admit_waiting(struct call *call, const struct gate_question *question, mono_ns now)
+{
+    leave_line(call, now);
+    drop_promise(call);
+    pass(call, question, now);
+    steps_run(call, CALL_EVENT_ADMITTED, now);
+}
+
+static void refuse_waiting(struct call *call, const struct gate_verdict *verdict, mono_ns now)
+{
+    leave_line(call, now);
+    drop_promise(call);
+    refuse(call, verdict, now);
+    steps_run(call, CALL_EVENT_REFUSED, now);
+}
+
+/* True: the head of this line is settled, look at the next one. */
+static bool serve_slot_head(struct call *call, mono_ns now)
+{
+    const struct gate_question question = question_of(call);
+    const struct gate_verdict verdict = ask(call, &question, now);
+    if (verdict.may_pass) {
+        admit_waiting(call, &question, now);
+        return true;
+    }
+    if (verdict.reason == REASON_BULKHEAD_FULL)
+        return false;
+    if (verdict.reason == REASON_RATE_LIMITED && token_wait_fits(call, verdict.not_before, now)) {
+        leave_line(call, now); /* a reload took the token that was promised: back to the token line */
+        drop_promise(call);
+        join_tokens(call, now);
+        return true;
+    }
+    refuse_waiting(call, &verdict, now);
+    return true;
+}
+
+void admission_serve_slots(struct slot_room *room, mono_ns now)
+{
+    for (int i = 0; i < SLOT_LINES; i++) {
+        struct list *head;
+        while ((head = list_first(&room->lines[i].calls)) != NULL)
+            if (!serve_slot_head(CONTAINER_OF(head, struct call, line_link), now))
+                break;
+    }
+}
+
+static bool serve_token_head(struct call *call, mono_ns now)
+{
+    struct gate_question question = question_of(call);
+    question.tokens_promised = call->tokens->promised;
+    question.is_slot_promised = call->slots->lines[line_of(call)].length > 0;
+    const struct gate_verdict verdict = ask(call, &question, now);
+    if (verdict.may_pass) {
+        admit_waiting(call, &question, now);
+        return true;
+    }
+    if (verdict.reason == REASON_RATE_LIMITED)
+        return false;
+    if (verdict.reason == REASON_BULKHEAD_FULL && may_join_slots(call)) {
+        leave_line(call, now);
+        join_slots(call, now);
+        steps_run(call, CALL_EVENT_MOVED, now);
+        return true;
+    }
+    refuse_waiting(call, &verdict, now);
+    return true;
+}
+
+void admission_serve_tokens(struct token_room *room, mono_ns now)
+{
+    struct list *head;
+    while ((head = list_first(&room->line.calls)) != NULL)
+        if (!serve_token_head(CONTAINER_OF(head, struct call, line_link), now))
+            break;
+    rearm_tokens(room, now);
+}
+
+void admission_refuse_waiting(struct seat *seat, mono_ns now)
+{
+    const struct gate_verdict verdict = {.may_pass = false,
+                                         .reason = REASON_CIRCUIT_OPEN,
+                                         .not_before = breaker_next_tick(&seat->breaker)};
+    struct list *head;
+    while ((head = list_first(&seat->waiting)) != NULL)
+        refuse_waiting(CONTAINER_OF(head, struct call, seat_link), &verdict, now);
+}
+
+void admission_serve_permit_room(const struct permit *permit, mono_ns now)
+{
+    struct slot_room *room = permit_room(permit);
+    if (room != NULL)
+        admission_serve_slots(room, now);
+}

@@ -1,0 +1,574 @@
+/* steps.c - what a call does next. Every step is one function of (call, event, now): it decides, emits actions, and may
+ * enter another step by call_goto, the only writer of call->step.
+ *   INVARIANT: a permit is live exactly while upstream work may be going on (ATTEMPT, a kept head in BACKOFF, RELAY).
+ *   INVARIANT: RELAY never leads back to ATTEMPT: the table of legal edges has no such edge. */
+#include "call/steps.h"
+
+#include "base/check.h"
+#include "call/admission.h"
+#include "call/verdict.h"
+
+typedef void (*step_function)(struct call *call, enum call_event event, mono_ns now);
+
+#define EDGE(step) (1u << CALL_STEP_##step)
+static const unsigned legal_edges[CALL_STEP_COUNT] = {
+    [CALL_STEP_ROUTE] = EDGE(ADMIT) | EDGE(REPLY),
+    [CALL_STEP_ADMIT] = EDGE(ATTEMPT) | EDGE(QUEUED) | EDGE(REPLY),
+    [CALL_STEP_QUEUED] = EDGE(ATTEMPT) | EDGE(REPLY) | EDGE(FINISH),
+    [CALL_STEP_ATTEMPT] = EDGE(JUDGE_HEAD) | EDGE(BACKOFF) | EDGE(REPLY) | EDGE(FINISH),
+    [CALL_STEP_JUDGE_HEAD] = EDGE(RELAY) | EDGE(BACKOFF),
+    [CALL_STEP_BACKOFF] = EDGE(ATTEMPT) | EDGE(RELAY) | EDGE(REPLY) | EDGE(FINISH),
+    [CALL_STEP_RELAY] = EDGE(FINISH),
+    [CALL_STEP_REPLY] = EDGE(FINISH),
+};
+
+static void call_goto(struct call *call, enum call_step step)
+{
+    INVARIANT(legal_edges[call->step] >> step & 1);
+    call->step = step;
+    call->engine->steps++;
+}
+
+static void emit(struct call *call, unsigned actions)
+{
+    call->actions |= actions;
+    if (!list_is_linked(&call->ready_link))
+        list_append(&call->engine->ready, &call->ready_link);
+}
+
+/* Timers only move earlier; one that fires early finds nothing due and is armed anew. A call whose deadlines move later
+ * all the time (bytes flow) costs no list operation for it. */
+static void arm(struct call *call, mono_ns at)
+{
+    if (!timer_is_set(&call->timer) || at < call->timer.at)
+        wheel_set(call->engine->wheel, &call->timer, at);
+}
+
+static const struct timeouts_config *timeouts_of(const struct call *call)
+{
+    return &call->lane->policy->timeouts;
+}
+
+/* ---- ROUTE, ADMIT, QUEUED ---- */
+
+static void step_route(struct call *call, enum call_event event, mono_ns now)
+{
+    (void)now;
+    call_goto(call, event == CALL_EVENT_ABANDON ? CALL_STEP_REPLY : CALL_STEP_ADMIT);
+}
+
+static void refused(struct call *call)
+{
+    call->reason = call->refusal.reason;
+    call->reply_not_before = call->refusal.not_before;
+    call->refused_by = verdict_family(call->reason);
+    call_goto(call, CALL_STEP_REPLY);
+}
+
+static void abandoned(struct call *call)
+{
+    call_goto(call, CALL_STEP_REPLY);
+}
+
+static void step_admit(struct call *call, enum call_event event, mono_ns now)
+{
+    (void)event;
+    switch (admission_ask(call, true, now)) {
+    case ADMISSION_PASSED:
+        call_goto(call, CALL_STEP_ATTEMPT);
+        break;
+    case ADMISSION_WAITS:
+        call_goto(call, CALL_STEP_QUEUED);
+        break;
+    case ADMISSION_REFUSED:
+        refused(call);
+        break;
+    }
+}
+
+static mono_ns queue_timeout_at(const struct call *call)
+{
+    const bool is_slot_line = call->line != &call->tokens->line;
+    return is_slot_line ? mono_add(call->line_joined_at, call->lane->bulkhead->bulkhead_cfg.pending_timeout)
+                        : MONO_NEVER;
+}
+
+static void queue_timer(struct call *call, mono_ns now)
+{
+    enum reason reason = REASON_NONE;
+    if (now >= verdict_deadline(call))
+        reason = REASON_REQUEST_TIMEOUT;
+    else if (now >= queue_timeout_at(call))
+        reason = REASON_QUEUE_TIMEOUT;
+    if (reason == REASON_NONE) {
+        arm(call, mono_min(verdict_deadline(call), queue_timeout_at(call)));
+        return;
+    }
+    admission_leave(call, now);
+    call->refusal = (struct gate_verdict){.reason = reason, .not_before = MONO_NEVER};
+    refused(call);
+}
+
+static void step_queued(struct call *call, enum call_event event, mono_ns now)
+{
+    switch (event) {
+    case CALL_EVENT_ADMITTED:
+        call_goto(call, CALL_STEP_ATTEMPT);
+        break;
+    case CALL_EVENT_REFUSED:
+        refused(call);
+        break;
+    case CALL_EVENT_CANCEL:
+        admission_leave(call, now);
+        call_goto(call, CALL_STEP_FINISH);
+        break;
+    case CALL_EVENT_ABANDON:
+        admission_leave(call, now);
+        abandoned(call);
+        break;
+    default: /* ENTER, TIMER, MOVED */
+        queue_timer(call, now);
+        break;
+    }
+}
+
+/* ---- ATTEMPT ---- */
+
+static void settle(struct call *call, enum judgement judgement, bool is_slow, enum outcome outcome,
+                   dur_ns retry_after, mono_ns now)
+{
+    if (!call->permit.is_judged)
+        permit_judge(&call->permit, judgement, is_slow, retry_after, call->engine->rng, now);
+    if (call->endpoint_seat != NULL)
+        call->endpoint_seat->users--;
+    call->endpoint_seat = NULL;
+    call->lease_at = MONO_NEVER;
+    call->engine->host->on_attempt_settled(call, outcome, mono_since(now, call->attempt_at));
+}
+
+static void end_work(struct call *call, mono_ns now)
+{
+    call->is_attempt_live = false;
+    admission_release(call, now);
+}
+
+static void start_attempt(struct call *call, mono_ns now)
+{
+    deadline_start_attempt(&call->deadline, timeouts_of(call), now);
+    call->attempt_at = now;
+    call->lease_at = MONO_NEVER;
+    if (permit_is_probe(&call->permit))
+        call->lease_at = mono_add(now, dur_min(mono_until(now, call->deadline.attempt_at), CALL_PROBE_LEASE));
+    call->attempts_run++;
+    call->is_attempt_live = true;
+    call->reason = REASON_NONE;
+    emit(call, CALL_START_ATTEMPT);
+}
+
+static void attempt_arm(struct call *call)
+{
+    mono_ns at = deadline_next(&call->deadline);
+    if (call->body_wait_at == MONO_NEVER)
+        at = mono_min(at, call->lease_at);
+    else if (call->engine->body_idle > 0)
+        at = mono_add(call->body_wait_at, call->engine->body_idle);
+    arm(call, at);
+}
+
+/* Decides between another try and an answer, for an attempt whose reason is set and whose work has ended. */
+static void retry_or_reply(struct call *call, mono_ns now)
+{
+    if (verdict_retry(call, now))
+        call_goto(call, CALL_STEP_BACKOFF);
+    else
+        call_goto(call, CALL_STEP_REPLY);
+}
+
+static void attempt_lost(struct call *call, enum reason reason, enum judgement judgement, enum outcome outcome,
+                         mono_ns now)
+{
+    call->reason = reason;
+    settle(call, judgement, false, outcome, 0, now);
+    end_work(call, now);
+    deadline_end_attempt(&call->deadline);
+}
+
+static void attempt_timed_out(struct call *call, enum reason reason, mono_ns now)
+{
+    const dur_ns ran = mono_since(now, call->attempt_at);
+    const bool proves = reason == REASON_CONNECT_TIMEOUT || deadline_is_evidence(timeouts_of(call), ran);
+    emit(call, CALL_ABORT_ATTEMPT);
+    attempt_lost(call, reason, proves ? JUDGED_FAILURE : JUDGED_NOT,
+                 reason == REASON_CONNECT_TIMEOUT ? OUTCOME_CONNECT_FAILURE : OUTCOME_TIMEOUT, now);
+    retry_or_reply(call, now);
+}
+
+static void attempt_abandoned(struct call *call, mono_ns now)
+{
+    const enum reason reason = call->reason;
+    emit(call, CALL_ABORT_ATTEMPT);
+    attempt_lost(call, reason, JUDGED_NOT, OUTCOME_CANCELLED, now);
+    abandoned(call);
+}
+
+static void attempt_timer(struct call *call, mono_ns now)
+{
+    if (call->body_wait_at != MONO_NEVER) {
+        if (call->engine->body_idle > 0 && mono_since(now, call->body_wait_at) >= call->engine->body_idle) {
+            call->reason = REASON_BODY_TIMEOUT;
+            attempt_abandoned(call, now);
+        } else {
+            attempt_arm(call);
+        }
+        return;
+    }
+    if (now >= call->lease_at) {
+        permit_expire_probe(&call->permit, call->engine->rng, now);
+        call->lease_at = MONO_NEVER;
+    }
+    const enum reason reason = deadline_expired(&call->deadline, now);
+    if (reason != REASON_NONE && timeouts_of(call)->mode != POLICY_SHADOW) {
+        attempt_timed_out(call, reason, now);
+        return;
+    }
+    if (reason != REASON_NONE) {
+        call->engine->host->on_shadow(call, POLICY_FAMILY_TIMEOUTS, reason_word(reason));
+        deadline_forget(&call->deadline, reason);
+    }
+    attempt_arm(call);
+}
+
+/* A connection from the pool that died before any answer says nothing about the upstream: the same attempt goes on a
+ * fresh connection, once, with the same permit; it costs no attempt, no budget, and feeds no breaker. */
+static bool may_repeat_transparently(const struct call *call)
+{
+    const struct call_failure *failure = &call->failure;
+    if (call->is_transparent_used || call->facts.is_tunnel)
+        return false;
+    if (call->engine->host->replay(call) != REPLAY_OK)
+        return false;
+    if (failure->reason == REASON_REFUSED_STREAM)
+        return true;
+    return failure->reason == REASON_CONNECTION_RESET && failure->is_reused && !failure->is_answered &&
+           (failure->is_unsent || call->facts.is_idempotent);
+}
+
+static void attempt_failed(struct call *call, mono_ns now)
+{
+    if (may_repeat_transparently(call)) {
+        call->is_transparent_used = true;
+        call->needs_fresh = true;
+        call->engine->host->on_retry(call, RETRY_CAUSE_TRANSPARENT);
+        deadline_reconnect(&call->deadline, timeouts_of(call), now);
+        emit(call, CALL_START_ATTEMPT);
+        attempt_arm(call);
+        return;
+    }
+    enum outcome outcome;
+    const enum judgement judgement = verdict_of_failure(call->failure.reason, &outcome);
+    attempt_lost(call, call->failure.reason, judgement, outcome, now);
+    retry_or_reply(call, now);
+}
+
+static void attempt_cancelled(struct call *call, mono_ns now)
+{
+    const struct breaker_config *breaker = &call->lane->breaker->breaker_cfg;
+    const dur_ns slow = breaker->slow_permille > 0 ? breaker->slow_longer_than : 0;
+    const bool is_slow =
+        mono_since(now, call->attempt_at) >= deadline_cancel_threshold(timeouts_of(call), slow);
+    emit(call, CALL_ABORT_ATTEMPT);
+    settle(call, is_slow ? JUDGED_SLOW_CANCEL : JUDGED_NOT, is_slow, OUTCOME_CANCELLED, 0, now);
+    end_work(call, now);
+    call_goto(call, CALL_STEP_FINISH);
+}
+
+static void step_attempt(struct call *call, enum call_event event, mono_ns now)
+{
+    switch (event) {
+    case CALL_EVENT_ENTER:
+        start_attempt(call, now);
+        attempt_arm(call);
+        break;
+    case CALL_EVENT_HEAD:
+        call_goto(call, CALL_STEP_JUDGE_HEAD);
+        break;
+    case CALL_EVENT_FAILED:
+        attempt_failed(call, now);
+        break;
+    case CALL_EVENT_CANCEL:
+        attempt_cancelled(call, now);
+        break;
+    case CALL_EVENT_ABANDON:
+        attempt_abandoned(call, now);
+        break;
+    default: /* TIMER */
+        attempt_timer(call, now);
+        break;
+    }
+}
+
+/* ---- JUDGE_HEAD, BACKOFF ---- */
+
+static void judge_head(struct call *call, mono_ns now)
+{
+    const struct breaker_config *breaker = &call->lane->breaker->breaker_cfg;
+    const bool is_slow =
+        breaker->slow_permille > 0 && mono_since(now, call->attempt_at) > breaker->slow_longer_than;
+    settle(call, verdict_of_head(&call->head), is_slow, call->head.outcome, call->head.retry_after, now);
+}
+
+static void step_judge_head(struct call *call, enum call_event event, mono_ns now)
+{
+    (void)event;
+    call->head_at = now;
+    if (!call->facts.is_tunnel)
+        judge_head(call, now);
+    deadline_end_attempt(&call->deadline);
+    if (!call->facts.is_tunnel && verdict_retry(call, now)) {
+        emit(call, CALL_KEEP);
+        call_goto(call, CALL_STEP_BACKOFF);
+    } else {
+        call_goto(call, CALL_STEP_RELAY);
+    }
+}
+
+/* The gate says no to the retry. A failed head that is still arriving is relayed as it comes; else the caller gets the
+ * kept head, or a reply that names the last attempt's reason. */
+static void retry_refused(struct call *call)
+{
+    call->engine->host->on_retry_skipped(call, verdict_skip(call->refusal.reason));
+    call->is_exhausted = true;
+    call_goto(call, call->is_attempt_live ? CALL_STEP_RELAY : CALL_STEP_REPLY);
+}
+
+static void backoff_over(struct call *call, mono_ns now)
+{
+    struct permit kept = call->permit;
+    call->permit = (struct permit){.is_live = false};
+    if (admission_ask(call, false, now) == ADMISSION_REFUSED) {
+        call->permit = kept;
+        retry_refused(call);
+        return;
+    }
+    if (call->is_attempt_live)
+        emit(call, CALL_ABORT_ATTEMPT);
+    if (kept.is_live)
+        admission_release_permit(&kept, now);
+    call->attempt++;
+    call->retries_made++;
+    call->is_transparent_used = false;
+    call->needs_fresh = false;
+    call->engine->host->on_retry(call, call->retry_cause);
+    call_goto(call, CALL_STEP_ATTEMPT);
+}
+
+static void drop_kept_work(struct call *call, mono_ns now)
+{
+    if (call->is_attempt_live)
+        emit(call, CALL_ABORT_ATTEMPT);
+    end_work(call, now);
+}
+
+static void step_backoff(struct call *call, enum call_event event, mono_ns now)
+{
+    switch (event) {
+    case CALL_EVENT_ENDED:
+        end_work(call, now);
+        break;
+    case CALL_EVENT_CANCEL:
+        drop_kept_work(call, now);
+        call_goto(call, CALL_STEP_FINISH);
+        break;
+    case CALL_EVENT_ABANDON:
+        drop_kept_work(call, now);
+        abandoned(call);
+        break;
+    case CALL_EVENT_TIMER:
+        if (now >= call->not_before)
+            backoff_over(call, now);
+        else
+            arm(call, call->not_before);
+        break;
+    default: /* ENTER: even without a delay the failed head gets a turn to arrive as a whole */
+        arm(call, call->not_before);
+        break;
+    }
+}
+
+/* ---- RELAY, REPLY, FINISH ---- */
+
+static mono_ns idle_at(const struct call *call)
+{
+    const struct timeouts_config *cfg = timeouts_of(call);
+    return cfg->idle > 0 ? mono_add(call->touched_at, cfg->idle) : MONO_NEVER;
+}
+
+static mono_ns max_duration_at(const struct call *call)
+{
+    const struct timeouts_config *cfg = timeouts_of(call);
+    return cfg->max_duration > 0 ? mono_add(call->began_at, cfg->max_duration) : MONO_NEVER;
+}
+
+static mono_ns stream_at(const struct call *call)
+{
+    return call->is_stream || call->is_tunnel ? MONO_NEVER
+                                              : mono_add(call->head_at, BULKHEAD_STREAM_AFTER);
+}
+
+static mono_ns tunnel_verdict_at(const struct call *call)
+{
+    return call->facts.is_tunnel && !call->permit.is_judged ? mono_add(call->head_at, CALL_PROBE_LEASE)
+                                                            : MONO_NEVER;
+}
+
+static void relay_arm(struct call *call)
+{
+    const mono_ns ends = mono_min(idle_at(call), max_duration_at(call));
+    arm(call, mono_min(ends, mono_min(stream_at(call), tunnel_verdict_at(call))));
+}
+
+static void relay_broken(struct call *call, mono_ns now)
+{
+    call->is_broken = true;
+    emit(call, CALL_ABORT_ATTEMPT | CALL_ABORT_DOWNSTREAM);
+    if (!call->permit.is_judged) {
+        enum outcome outcome;
+        const enum judgement judgement = verdict_of_failure(call->reason, &outcome);
+        settle(call, judgement, false, outcome, 0, now);
+    }
+    end_work(call, now);
+    call_goto(call, CALL_STEP_FINISH);
+}
+
+static void tunnel_proved(struct call *call, mono_ns now)
+{
+    if (!call->permit.is_judged)
+        settle(call, JUDGED_SUCCESS, false, OUTCOME_SUCCESS, 0, now);
+}
+
+static bool relay_expired(struct call *call, enum reason reason, mono_ns at, mono_ns now)
+{
+    if (now < at)
+        return false;
+    if (timeouts_of(call)->mode == POLICY_SHADOW) {
+        if (!call->has_shadow_timeout)
+            call->engine->host->on_shadow(call, POLICY_FAMILY_TIMEOUTS, reason_word(reason));
+        call->has_shadow_timeout = true;
+        return false;
+    }
+    call->reason = reason;
+    relay_broken(call, now);
+    return true;
+}
+
+static void relay_timer(struct call *call, mono_ns now)
+{
+    if (relay_expired(call, REASON_IDLE_TIMEOUT, idle_at(call), now) ||
+        relay_expired(call, REASON_MAX_DURATION, max_duration_at(call), now))
+        return;
+    if (now >= tunnel_verdict_at(call))
+        tunnel_proved(call, now);
+    if (now >= stream_at(call)) {
+        call->is_stream = true;
+        if (permit_move_to_stream(&call->permit))
+            admission_serve_permit_room(&call->permit, now);
+    }
+    if (!call->has_shadow_timeout)
+        relay_arm(call);
+}
+
+static void relay_entered(struct call *call, mono_ns now)
+{
+    call->touched_at = now;
+    if (call->head.is_upgrade) {
+        call->is_tunnel = true;
+        permit_move_to_connection(&call->permit);
+        admission_serve_permit_room(&call->permit, now);
+    }
+    emit(call, CALL_RELAY);
+    relay_arm(call);
+}
+
+static void relay_over(struct call *call, mono_ns now)
+{
+    if (call->is_delivered && !call->is_attempt_live) {
+        tunnel_proved(call, now);
+        call_goto(call, CALL_STEP_FINISH);
+    }
+}
+
+static void step_relay(struct call *call, enum call_event event, mono_ns now)
+{
+    switch (event) {
+    case CALL_EVENT_ENTER:
+        relay_entered(call, now);
+        break;
+    case CALL_EVENT_BYTES:
+        tunnel_proved(call, now);
+        break;
+    case CALL_EVENT_ENDED:
+        tunnel_proved(call, now);
+        end_work(call, now);
+        relay_over(call, now);
+        break;
+    case CALL_EVENT_DELIVERED:
+        call->is_delivered = true;
+        relay_over(call, now);
+        break;
+    case CALL_EVENT_CANCEL:
+        emit(call, CALL_ABORT_ATTEMPT);
+        tunnel_proved(call, now);
+        end_work(call, now);
+        call_goto(call, CALL_STEP_FINISH);
+        break;
+    case CALL_EVENT_ABANDON:
+    case CALL_EVENT_BROKEN:
+        relay_broken(call, now);
+        break;
+    default: /* TIMER */
+        relay_timer(call, now);
+        break;
+    }
+}
+
+static void step_reply(struct call *call, enum call_event event, mono_ns now)
+{
+    (void)now;
+    if (event == CALL_EVENT_ENTER)
+        emit(call, CALL_REPLY);
+    else if (event == CALL_EVENT_DELIVERED || event == CALL_EVENT_CANCEL)
+        call_goto(call, CALL_STEP_FINISH);
+}
+
+static void step_finish(struct call *call, enum call_event event, mono_ns now)
+{
+    (void)now;
+    if (event != CALL_EVENT_ENTER)
+        return;
+    INVARIANT(!call->permit.is_live && call->line == NULL);
+    wheel_clear(call->engine->wheel, &call->timer);
+    call->fate = verdict_fate(call);
+    emit(call, CALL_FINISH);
+}
+
+static const step_function steps[CALL_STEP_COUNT] = {
+    [CALL_STEP_ROUTE] = step_route,
+    [CALL_STEP_ADMIT] = step_admit,
+    [CALL_STEP_QUEUED] = step_queued,
+    [CALL_STEP_ATTEMPT] = step_attempt,
+    [CALL_STEP_JUDGE_HEAD] = step_judge_head,
+    [CALL_STEP_BACKOFF] = step_backoff,
+    [CALL_STEP_RELAY] = step_relay,
+    [CALL_STEP_REPLY] = step_reply,
+    [CALL_STEP_FINISH] = step_finish,
+};
+
+void steps_run(struct call *call, enum call_event event, mono_ns now)
+{
+    enum call_step before;
+    do {
+        before = call->step;
+        steps[before](call, event, now);
+        event = CALL_EVENT_ENTER;
+    } while (call->step != before);
+}

@@ -1,0 +1,30 @@
+/* codec.h - what all connections of one loop share: limits, scratch space, the cork. One per loop, loop thread only. */
+#ifndef OUTRIGGER_CODEC_CODEC_H
+#define OUTRIGGER_CODEC_CODEC_H
+
+#include "base/arena.h"
+#include "base/mono.h"
+#include "codec/h1_scan.h"
+#include "http/message.h"
+#include "net/loop.h"
+
+#include <stdint.h>
+
+struct outbox;
+
+struct codec {
+    struct loop *loop;
+    struct h1_limits request_limits;
+    struct h1_limits response_limits;
+    dur_ns header_timeout; /* limits.headerTimeout; 0 = off */
+    struct outbox *corked; /* whose bytes are in loop->write_buffer; NULL = nobody's */
+    size_t corked_bytes;
+    struct list idle_fronts; /* h1_front.idle_link: callers' connections between requests, oldest first */
+    struct header scratch[H1_MAX_HEADERS]; /* of the head being parsed; valid during its callback */
+    struct arena_pool chunks;              /* of trailers and requests */
+};
+
+void codec_init(struct codec *codec, struct loop *loop);
+void codec_fini(struct codec *codec);
+
+#endif

@@ -1,0 +1,417 @@
+/* h1_back.c - the upstream side of HTTP/1.1 on a socket. See h1_back.h.
+ *   INVARIANT: no handler is called in H1_BACK_CLOSED; every loop that calls one looks at the state afterwards. */
+#include "codec/h1_back.h"
+
+#include "base/check.h"
+#include "codec/h1_head.h"
+#include "http/hop.h"
+
+#include <stdlib.h>
+
+#define H1_BACK_MAGIC 0xb1b1b1b1u
+#define HEAD_EXTRA_BYTES 2048 /* what our own fields add to a head at most, beside h1_line values */
+#define TRAILER_ARENA_BYTES 32768
+
+static void back_failed(struct h1_back *back, enum reason reason, const char *detail)
+{
+    if (back->state != H1_BACK_CLOSED)
+        back->handler->on_failed(back, reason, detail);
+}
+
+/* ---- reading ---- */
+
+static void response_ended(struct h1_back *back, struct span rest)
+{
+    const struct span trailers = h1_body_trailers(&back->body);
+    if (rest.len > 0) /* bytes that belong to no request: the connection must not serve another one */
+        back->is_keep_alive = false;
+    back->state = H1_BACK_IDLE;
+    back->requests++;
+    back->handler->on_end(back, trailers);
+    if (back->state != H1_BACK_CLOSED)
+        arena_fini(&back->arena);
+}
+
+static size_t feed_body(struct h1_back *back, struct span bytes)
+{
+    size_t used = 0;
+    while (back->state == H1_BACK_BODY) {
+        const struct h1_chunk_event event = h1_body_next(&back->body, bytes.data + used, bytes.len - used);
+        used += event.consumed;
+        switch (event.kind) {
+        case H1_CHUNK_DATA:
+            back->handler->on_body(back, event.data);
+            break;
+        case H1_CHUNK_END:
+            response_ended(back, span_make(bytes.data + used, bytes.len - used));
+            break;
+        case H1_CHUNK_ERROR:
+            back_failed(back, REASON_PROTOCOL_ERROR, event.detail);
+            return used;
+        default:
+            return used;
+        }
+    }
+    return used;
+}
+
+static void begin_response(struct h1_back *back)
+{
+    h1_scan_init(&back->scan, MESSAGE_RESPONSE);
+    back->state = H1_BACK_HEAD;
+}
+
+static void head_arrived(struct h1_back *back, struct message *msg)
+{
+    if (msg->status < 200 && msg->status != 101) {
+        begin_response(back);
+        if (++back->interims > H1_BACK_INTERIM_LIMIT)
+            back_failed(back, REASON_PROTOCOL_ERROR, "too many interim responses before a final one");
+        else
+            back->handler->on_interim(back, msg);
+        return;
+    }
+    back->is_keep_alive = msg->is_keep_alive && msg->framing != BODY_UNTIL_CLOSE;
+    back->keep_alive_seconds = message_has(msg, HEADER_KEEP_ALIVE) ? hop_keep_alive_seconds(msg) : 0;
+    h1_body_init(&back->body, msg->framing, msg->content_length, &back->arena);
+    back->state = H1_BACK_BODY;
+    back->handler->on_head(back, msg);
+}
+
+static size_t feed_head(struct h1_back *back, struct span bytes)
+{
+    struct codec *codec = back->codec;
+    struct h1_result result = h1_scan_head(&back->scan, bytes.data, bytes.len, &codec->response_limits);
+    if (result.step == H1_NEED_MORE)
+        return 0;
+    struct message msg;
+    const size_t end = back->scan.at;
+    if (result.step == H1_DONE)
+        result = h1_parse_response(h1_scan_span(&back->scan, bytes.data), &codec->response_limits, back->method,
+                                   back->has_asked_upgrade, codec->scratch, &msg);
+    if (result.step == H1_ERROR) {
+        back_failed(back, REASON_PROTOCOL_ERROR, result.detail);
+        return bytes.len;
+    }
+    head_arrived(back, &msg);
+    return end;
+}
+
+/* Feeds until nothing more can be used; returns how much was. */
+static size_t feed(struct h1_back *back, struct span bytes)
+{
+    size_t used = 0;
+    for (;;) {
+        const struct span rest = span_make(bytes.data + used, bytes.len - used);
+        const enum h1_back_state before = back->state;
+        size_t taken = 0;
+        if (before == H1_BACK_HEAD && rest.len > 0) {
+            taken = feed_head(back, rest);
+        } else if (before == H1_BACK_BODY) {
+            taken = feed_body(back, rest);
+        } else if (before == H1_BACK_TUNNEL && rest.len > 0) {
+            taken = rest.len;
+            back->handler->on_body(back, rest);
+        }
+        used += taken;
+        if (back->state == H1_BACK_CLOSED || (taken == 0 && back->state == before))
+            return used;
+    }
+}
+
+static void keep_rest(struct h1_back *back, struct span rest)
+{
+    if (rest.len > 0 && back->state != H1_BACK_CLOSED && inbox_add(&back->in, rest) != OK)
+        back_failed(back, REASON_OVERLOADED, "no memory for a response head");
+}
+
+static void received(struct h1_back *back, struct span bytes)
+{
+    if (back->state == H1_BACK_IDLE) {
+        back_failed(back, REASON_PROTOCOL_ERROR, "the upstream sent bytes that nobody asked for");
+        return;
+    }
+    back->has_answered = true;
+    if (inbox_length(&back->in) == 0) {
+        const size_t used = feed(back, bytes);
+        keep_rest(back, span_make(bytes.data + used, bytes.len - used));
+        return;
+    }
+    if (inbox_add(&back->in, bytes) != OK) {
+        back_failed(back, REASON_OVERLOADED, "no memory for a response head");
+        return;
+    }
+    const size_t used = feed(back, inbox_span(&back->in));
+    if (back->state != H1_BACK_CLOSED)
+        inbox_consume(&back->in, used);
+}
+
+static void peer_ended(struct h1_back *back)
+{
+    if (back->state == H1_BACK_BODY && back->body.framing == BODY_UNTIL_CLOSE) {
+        response_ended(back, SPAN_NONE);
+    } else if (back->state == H1_BACK_TUNNEL) {
+        stream_want(&back->stream, false, outbox_is_blocked(&back->out));
+        back->handler->on_end(back, SPAN_NONE);
+    } else {
+        back_failed(back, REASON_CONNECTION_RESET, "the upstream closed the connection too early");
+    }
+}
+
+static void back_readable(struct h1_back *back)
+{
+    struct loop *loop = back->codec->loop;
+    const ssize_t got = stream_recv(&back->stream, loop->read_buffer, LOOP_READ_BYTES);
+    if (got > 0)
+        received(back, span_make(loop->read_buffer, (size_t)got));
+    else if (got == 0)
+        peer_ended(back);
+    else if (got == STREAM_FAILED)
+        back_failed(back, REASON_CONNECTION_RESET, "the upstream reset the connection");
+}
+
+static void watch_stream(struct h1_back *back)
+{
+    if (back->state != H1_BACK_CLOSED)
+        stream_want(&back->stream, !back->is_paused, outbox_is_blocked(&back->out));
+}
+
+static void on_event(struct stream *stream, unsigned flags)
+{
+    struct h1_back *back = CONTAINER_OF(stream, struct h1_back, stream);
+    if (flags & STREAM_WRITABLE) {
+        const bool is_drained = outbox_resume(&back->out);
+        if (back->out.is_failed)
+            back_failed(back, REASON_CONNECTION_RESET, "the upstream reset the connection");
+        else if (is_drained)
+            back->handler->on_writable(back);
+    }
+    if (back->state != H1_BACK_CLOSED && (flags & STREAM_READABLE) && !back->is_paused)
+        back_readable(back);
+    else if (back->state == H1_BACK_IDLE && (flags & STREAM_HANGUP))
+        back_failed(back, REASON_CONNECTION_RESET, "the upstream closed an idle connection");
+    if (back->state == H1_BACK_CLOSED)
+        return;
+    outbox_flush(&back->out);
+    watch_stream(back);
+}
+
+/* ---- life ---- */
+
+static void on_closed(struct stream *stream)
+{
+    struct h1_back *back = CONTAINER_OF(stream, struct h1_back, stream);
+    if (back->on_gone != NULL)
+        back->on_gone(back);
+    back->magic = 0;
+    free(back);
+}
+
+static void on_connected(struct stream *stream, enum reason reason)
+{
+    struct h1_back *back = CONTAINER_OF(stream, struct h1_back, stream);
+    if (reason != REASON_NONE) {
+        back_failed(back, reason, NULL);
+        return;
+    }
+    back->state = H1_BACK_IDLE;
+    stream_set_callback(stream, on_event);
+    stream_want(stream, true, false);
+    back->handler->on_connected(back);
+    if (back->state != H1_BACK_CLOSED) {
+        outbox_flush(&back->out);
+        watch_stream(back);
+    }
+}
+
+enum err h1_back_connect(struct codec *codec, const struct address *to, const struct h1_back_handler *handler,
+                         void *user, struct h1_back **out)
+{
+    struct h1_back *back = calloc(1, sizeof *back);
+    if (back == NULL)
+        return ERR_NO_MEMORY;
+    back->magic = H1_BACK_MAGIC;
+    back->codec = codec;
+    back->handler = handler;
+    back->user = user;
+    outbox_init(&back->out, codec, &back->stream);
+    arena_init(&back->arena, &codec->chunks, TRAILER_ARENA_BYTES);
+    list_init(&back->pool_link);
+    list_init(&back->idle_link);
+    stream_connect(&back->stream, codec->loop, &to->any, to->len, on_connected, on_closed);
+    *out = back;
+    return OK;
+}
+
+void h1_back_use(struct h1_back *back, const struct h1_back_handler *handler, void *user)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    back->handler = handler;
+    back->user = user;
+}
+
+void h1_back_close(struct h1_back **taken)
+{
+    struct h1_back *back = *taken;
+    *taken = NULL;
+    if (back == NULL)
+        return;
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    const bool is_cut = back->state == H1_BACK_HEAD || back->state == H1_BACK_BODY;
+    INVARIANT(back->state != H1_BACK_CLOSED);
+    back->state = H1_BACK_CLOSED;
+    list_remove(&back->pool_link);
+    list_remove(&back->idle_link);
+    outbox_fini(&back->out);
+    inbox_fini(&back->in);
+    arena_fini(&back->arena);
+    if (is_cut)
+        stream_reset(&back->stream);
+    else
+        stream_close(&back->stream);
+}
+
+/* ---- sending ---- */
+
+static void send_large_head(struct h1_back *back, const struct message *msg, const struct h1_request_edit *edit,
+                            size_t cap)
+{
+    size_t len;
+    char *buf = malloc(cap);
+    if (buf != NULL && h1_write_request(msg, edit, buf, cap, &len) == OK)
+        outbox_put(&back->out, span_make(buf, len));
+    else
+        back->out.is_failed = true;
+    free(buf);
+}
+
+static size_t edit_size(const struct h1_request_edit *edit)
+{
+    size_t size = HEAD_EXTRA_BYTES + edit->host.len + edit->request_id.len + edit->via.len;
+    for (size_t i = 0; i < edit->line_count; i++)
+        size += edit->lines[i].name.len + edit->lines[i].value.len + 4;
+    return size;
+}
+
+void h1_back_send_request(struct h1_back *back, const struct message *msg, const struct h1_request_edit *edit)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    INVARIANT(back->state == H1_BACK_IDLE);
+    back->method = msg->method;
+    back->has_asked_upgrade = edit->is_upgrade_passed;
+    back->request_framing = msg->framing;
+    back->is_request_done = msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
+    back->is_keep_alive = false;
+    back->sent_before = back->out.sent_bytes;
+    back->has_answered = false;
+    back->interims = 0;
+    begin_response(back);
+
+    size_t len;
+    const size_t cap = msg->raw.len + edit_size(edit);
+    char *room = cap <= LOOP_WRITE_BYTES / 2 ? outbox_reserve(&back->out, cap) : NULL;
+    if (room != NULL && h1_write_request(msg, edit, room, cap, &len) == OK)
+        outbox_commit(&back->out, len);
+    else
+        send_large_head(back, msg, edit, cap);
+}
+
+void h1_back_send_body(struct h1_back *back, struct span bytes)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    if (bytes.len == 0)
+        return;
+    char head[H1_CHUNK_HEAD_MAX];
+    const bool is_chunked = back->request_framing == BODY_CHUNKED;
+    if (is_chunked)
+        outbox_put(&back->out, span_make(head, h1_write_chunk_head(head, bytes.len)));
+    outbox_put(&back->out, bytes);
+    if (is_chunked)
+        outbox_put(&back->out, SPAN(H1_CHUNK_TAIL));
+}
+
+void h1_back_send_end(struct h1_back *back, struct span trailers)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    if (back->is_request_done)
+        return;
+    back->is_request_done = true;
+    if (back->request_framing != BODY_CHUNKED)
+        return;
+    size_t len;
+    char last[H1_TRAILER_MAX_BYTES + 16];
+    if (h1_write_last_chunk(trailers, last, sizeof last, &len) == OK)
+        outbox_put(&back->out, span_make(last, len));
+    else
+        back->out.is_failed = true;
+}
+
+void h1_back_send_raw(struct h1_back *back, struct span bytes)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    outbox_put(&back->out, bytes);
+}
+
+void h1_back_send_fin(struct h1_back *back)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    outbox_flush(&back->out);
+    if (stream_shutdown_write(&back->stream) != OK)
+        stream_want(&back->stream, true, false); /* the failure shows at the next read */
+}
+
+static void on_write_failed(struct h1_back *back)
+{
+    /* Told by the next event, not from inside a send: the socket is readable with its error or end. */
+    stream_want(&back->stream, true, false);
+}
+
+void h1_back_flush(struct h1_back *back)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    if (back->state == H1_BACK_CONNECTING || back->state == H1_BACK_CLOSED)
+        return;
+    outbox_flush(&back->out);
+    if (back->out.is_failed)
+        on_write_failed(back);
+    else
+        watch_stream(back);
+}
+
+void h1_back_pause(struct h1_back *back)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    back->is_paused = true;
+    watch_stream(back);
+}
+
+void h1_back_resume(struct h1_back *back)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    back->is_paused = false;
+    watch_stream(back);
+}
+
+void h1_back_start_tunnel(struct h1_back *back)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    INVARIANT(back->state == H1_BACK_IDLE || back->state == H1_BACK_BODY);
+    back->state = H1_BACK_TUNNEL;
+}
+
+bool h1_back_may_persist(const struct h1_back *back)
+{
+    return back->state == H1_BACK_IDLE && back->is_keep_alive && back->is_request_done &&
+           inbox_length(&back->in) == 0 && outbox_is_empty(&back->out) && !back->out.is_failed &&
+           !back->stream.has_hung_up;
+}
+
+bool h1_back_is_stale(struct h1_back *back)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    if (back->stream.has_hung_up)
+        return true;
+    if (back->idle_turn == back->codec->loop->turns)
+        return false; /* it was read to its end in this very turn */
+    return stream_peek_dead(&back->stream);
+}

@@ -1,0 +1,486 @@
+/* h1_front.c - the caller's side of HTTP/1.1 on a socket. See h1_front.h.
+ *   INVARIANT: no handler but on_gone is called in H1_FRONT_CLOSED; whoever calls one looks at the state afterwards.
+ *   INVARIANT: the inbox holds only bytes of the message that `scan` or `body` is in, and of those behind it. */
+#include "codec/h1_front.h"
+
+#include "base/check.h"
+#include "codec/h1_head.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define H1_FRONT_MAGIC 0xf1f1f1f1u
+#define HEAD_EXTRA_BYTES 2048
+#define TRAILER_ARENA_BYTES 32768
+
+static void front_next(struct h1_front *front);
+
+static bool is_closed(const struct h1_front *front)
+{
+    return front->state == H1_FRONT_CLOSED;
+}
+
+static void watch_stream(struct h1_front *front)
+{
+    if (is_closed(front))
+        return;
+    const bool has_room = inbox_length(&front->in) < H1_FRONT_INBOX_BYTES;
+    bool wants_bytes = has_room;
+    if (front->state == H1_FRONT_CALL && !front->is_body_ended)
+        wants_bytes = front->is_reading;
+    else if (front->state == H1_FRONT_TUNNEL)
+        wants_bytes = front->is_reading && !front->is_body_ended;
+    else if (front->state == H1_FRONT_FLUSH)
+        wants_bytes = false;
+    stream_want(&front->stream, wants_bytes, outbox_is_blocked(&front->out));
+}
+
+static void become_idle(struct h1_front *front)
+{
+    front->state = H1_FRONT_IDLE;
+    front->idle_since = front->codec->loop->now;
+    h1_scan_init(&front->scan, MESSAGE_REQUEST);
+    list_append(&front->codec->idle_fronts, &front->idle_link);
+}
+
+/* ---- reading ---- */
+
+static void head_refused(struct h1_front *front, const struct h1_result *result)
+{
+    wheel_clear(front->codec->loop->wheel, &front->timer);
+    front->state = H1_FRONT_CALL;
+    front->may_persist = false;
+    front->is_body_ended = false; /* it may go on sending: we linger after the answer */
+    front->is_reading = false;
+    inbox_fini(&front->in);
+    front->handler->on_bad_request(front, result->reason, result->detail);
+}
+
+static void head_arrived(struct h1_front *front, struct message *msg)
+{
+    wheel_clear(front->codec->loop->wheel, &front->timer);
+    front->state = H1_FRONT_CALL;
+    front->requests++;
+    front->may_persist = msg->is_keep_alive && !front->is_draining;
+    front->is_last = false;
+    front->is_reading = false;
+    h1_body_init(&front->body, msg->framing, msg->content_length, &front->arena);
+    front->is_body_ended = front->body.is_done;
+    front->handler->on_request(front, msg);
+}
+
+static void head_is_partial(struct h1_front *front)
+{
+    if (front->state == H1_FRONT_HEAD)
+        return;
+    list_remove(&front->idle_link);
+    front->state = H1_FRONT_HEAD;
+    if (front->codec->header_timeout > 0)
+        wheel_set(front->codec->loop->wheel, &front->timer,
+                  mono_add(front->codec->loop->now, front->codec->header_timeout));
+}
+
+static size_t feed_head(struct h1_front *front, struct span bytes)
+{
+    struct codec *codec = front->codec;
+    struct h1_result result = h1_scan_head(&front->scan, bytes.data, bytes.len, &codec->request_limits);
+    if (result.step == H1_NEED_MORE) {
+        head_is_partial(front);
+        return 0;
+    }
+    list_remove(&front->idle_link);
+    struct message msg;
+    const size_t end = front->scan.at;
+    if (result.step == H1_DONE)
+        result = h1_parse_request(h1_scan_span(&front->scan, bytes.data), &codec->request_limits, codec->scratch, &msg);
+    if (result.step == H1_ERROR) {
+        head_refused(front, &result);
+        return bytes.len;
+    }
+    head_arrived(front, &msg);
+    return end;
+}
+
+static size_t feed_body(struct h1_front *front, struct span bytes)
+{
+    size_t used = 0;
+    while (front->state == H1_FRONT_CALL && !front->is_body_ended) {
+        const struct h1_chunk_event event = h1_body_next(&front->body, bytes.data + used, bytes.len - used);
+        used += event.consumed;
+        if (event.kind == H1_CHUNK_MORE)
+            break;
+        if (event.kind == H1_CHUNK_DATA) {
+            front->handler->on_body(front, event.data);
+        } else if (event.kind == H1_CHUNK_END) {
+            front->is_body_ended = true;
+            front->handler->on_body_end(front, h1_body_trailers(&front->body));
+        } else {
+            front->is_body_ended = true;
+            front->may_persist = false;
+            front->handler->on_bad_body(front, event.reason, event.detail);
+            return bytes.len;
+        }
+    }
+    return used;
+}
+
+/* Uses what the state can use of `bytes`; returns how much that was. */
+static size_t feed(struct h1_front *front, struct span bytes)
+{
+    switch (front->state) {
+    case H1_FRONT_IDLE:
+    case H1_FRONT_HEAD:
+        return bytes.len > 0 ? feed_head(front, bytes) : 0;
+    case H1_FRONT_CALL:
+        return !front->is_body_ended && front->is_reading ? feed_body(front, bytes) : 0;
+    case H1_FRONT_TUNNEL:
+        if (bytes.len > 0 && front->is_reading)
+            front->handler->on_body(front, bytes);
+        return front->is_reading || is_closed(front) ? bytes.len : 0;
+    case H1_FRONT_LINGER:
+    case H1_FRONT_FLUSH:
+        front->lingered += bytes.len;
+        return bytes.len;
+    default:
+        return bytes.len;
+    }
+}
+
+/* A head, then (when it is wanted already) its body: two states may pass in one piece; the next request does not start
+ * before this one is finished. */
+static size_t feed_all(struct h1_front *front, struct span bytes)
+{
+    size_t used = 0;
+    while (used < bytes.len && !is_closed(front)) {
+        const size_t taken = feed(front, span_make(bytes.data + used, bytes.len - used));
+        if (taken == 0)
+            break;
+        used += taken;
+    }
+    return used;
+}
+
+static void keep_rest(struct h1_front *front, struct span rest)
+{
+    if (rest.len > 0 && !is_closed(front) && inbox_add(&front->in, rest) != OK)
+        h1_front_close(front, STREAM_END_RESET);
+}
+
+static void received(struct h1_front *front, struct span bytes)
+{
+    if (inbox_length(&front->in) == 0) {
+        const size_t used = feed_all(front, bytes);
+        keep_rest(front, span_make(bytes.data + used, bytes.len - used));
+        return;
+    }
+    if (inbox_add(&front->in, bytes) != OK) {
+        h1_front_close(front, STREAM_END_RESET);
+        return;
+    }
+    front_next(front);
+}
+
+static void front_next(struct h1_front *front)
+{
+    const size_t used = feed_all(front, inbox_span(&front->in));
+    if (!is_closed(front) && used > 0 && used <= inbox_length(&front->in))
+        inbox_consume(&front->in, used);
+}
+
+static void on_next_task(struct loop_task *task)
+{
+    struct h1_front *front = CONTAINER_OF(task, struct h1_front, next_task);
+    if (inbox_length(&front->in) > 0)
+        front_next(front);
+    if (is_closed(front))
+        return;
+    outbox_flush(&front->out);
+    watch_stream(front);
+}
+
+static void caller_left(struct h1_front *front)
+{
+    switch (front->state) {
+    case H1_FRONT_CALL:
+        front->handler->on_hangup(front);
+        break;
+    case H1_FRONT_TUNNEL:
+        if (front->is_body_ended)
+            break;
+        front->is_body_ended = true;
+        front->handler->on_body_end(front, SPAN_NONE);
+        break;
+    case H1_FRONT_FLUSH:
+        break; /* it may still read what we send; a reset shows at the next write */
+    default:
+        h1_front_close(front, STREAM_END_ORDERLY);
+        break;
+    }
+}
+
+static void connection_lost(struct h1_front *front)
+{
+    if (front->state == H1_FRONT_CALL || front->state == H1_FRONT_TUNNEL)
+        front->handler->on_hangup(front);
+    else
+        h1_front_close(front, STREAM_END_ORDERLY);
+}
+
+static void front_readable(struct h1_front *front)
+{
+    struct loop *loop = front->codec->loop;
+    const ssize_t got = stream_recv(&front->stream, loop->read_buffer, LOOP_READ_BYTES);
+    if (got > 0)
+        received(front, span_make(loop->read_buffer, (size_t)got));
+    else if (got == 0)
+        caller_left(front);
+    else if (got == STREAM_FAILED)
+        connection_lost(front);
+    if (front->state == H1_FRONT_LINGER && front->lingered > H1_FRONT_LINGER_BYTES)
+        h1_front_close(front, STREAM_END_ORDERLY);
+}
+
+static void start_linger(struct h1_front *front)
+{
+    front->state = H1_FRONT_LINGER;
+    inbox_fini(&front->in);
+    if (stream_shutdown_write(&front->stream) != OK) {
+        h1_front_close(front, STREAM_END_ORDERLY);
+        return;
+    }
+    wheel_set(front->codec->loop->wheel, &front->timer, mono_add(front->codec->loop->now, H1_FRONT_LINGER_TIME));
+}
+
+static void sent_all(struct h1_front *front)
+{
+    if (front->state != H1_FRONT_FLUSH)
+        return;
+    if (front->is_body_ended && inbox_length(&front->in) == 0)
+        h1_front_close(front, STREAM_END_ORDERLY);
+    else
+        start_linger(front);
+}
+
+static void on_event(struct stream *stream, unsigned flags)
+{
+    struct h1_front *front = CONTAINER_OF(stream, struct h1_front, stream);
+    if (flags & STREAM_WRITABLE) {
+        const bool is_drained = outbox_resume(&front->out);
+        if (front->out.is_failed)
+            connection_lost(front);
+        else if (is_drained && front->state == H1_FRONT_FLUSH)
+            sent_all(front);
+        else if (is_drained)
+            front->handler->on_writable(front);
+    }
+    if (!is_closed(front) && (flags & STREAM_READABLE))
+        front_readable(front);
+    if (!is_closed(front) && (flags & STREAM_HANGUP) && front->state == H1_FRONT_CALL)
+        front->handler->on_hangup(front);
+    if (is_closed(front))
+        return;
+    outbox_flush(&front->out);
+    watch_stream(front);
+}
+
+/* ---- life ---- */
+
+static void on_closed(struct stream *stream)
+{
+    struct h1_front *front = CONTAINER_OF(stream, struct h1_front, stream);
+    front->handler->on_gone(front);
+    front->magic = 0;
+    free(front);
+}
+
+static void on_timer(struct timer *timer, mono_ns now)
+{
+    struct h1_front *front = CONTAINER_OF(timer, struct h1_front, timer);
+    const struct h1_result late = {H1_ERROR, REASON_HEADER_TIMEOUT, NULL};
+    (void)now;
+    if (front->state == H1_FRONT_HEAD)
+        head_refused(front, &late);
+    else
+        h1_front_close(front, STREAM_END_ORDERLY);
+}
+
+struct h1_front *h1_front_open(struct codec *codec, int fd, const struct h1_front_handler *handler, void *context)
+{
+    struct h1_front *front = calloc(1, sizeof *front);
+    if (front == NULL || stream_open(&front->stream, codec->loop, fd, on_event, on_closed) != OK) {
+        close(fd);
+        free(front);
+        return NULL;
+    }
+    front->magic = H1_FRONT_MAGIC;
+    front->codec = codec;
+    front->handler = handler;
+    front->context = context;
+    front->is_body_ended = true;
+    outbox_init(&front->out, codec, &front->stream);
+    arena_init(&front->arena, &codec->chunks, TRAILER_ARENA_BYTES);
+    timer_init(&front->timer, on_timer);
+    loop_task_init(&front->next_task, on_next_task);
+    list_init(&front->idle_link);
+    become_idle(front);
+    watch_stream(front);
+    return front;
+}
+
+void h1_front_close(struct h1_front *front, enum stream_ending ending)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    if (is_closed(front))
+        return;
+    if (ending == STREAM_END_ORDERLY)
+        outbox_flush(&front->out);
+    front->state = H1_FRONT_CLOSED;
+    list_remove(&front->idle_link);
+    wheel_clear(front->codec->loop->wheel, &front->timer);
+    loop_task_cancel(&front->next_task);
+    outbox_fini(&front->out);
+    inbox_fini(&front->in);
+    arena_fini(&front->arena);
+    if (ending == STREAM_END_RESET)
+        stream_reset(&front->stream);
+    else
+        stream_close(&front->stream);
+}
+
+void h1_front_drain(struct h1_front *front)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    front->is_draining = true;
+    front->may_persist = false;
+    if (front->state == H1_FRONT_IDLE)
+        h1_front_close(front, STREAM_END_ORDERLY);
+}
+
+void h1_front_finish(struct h1_front *front, bool is_last)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    front->user = NULL;
+    if (is_closed(front))
+        return;
+    arena_fini(&front->arena);
+    if (front->may_persist && front->is_body_ended && !is_last && !front->is_last && !front->out.is_failed) {
+        become_idle(front);
+        if (inbox_length(&front->in) > 0)
+            loop_defer(front->codec->loop, &front->next_task);
+        return;
+    }
+    outbox_flush(&front->out);
+    front->state = H1_FRONT_FLUSH;
+    if (front->out.is_failed)
+        h1_front_close(front, STREAM_END_ORDERLY);
+    else if (!outbox_is_blocked(&front->out))
+        sent_all(front);
+    watch_stream(front);
+}
+
+void h1_front_read_body(struct h1_front *front, bool is_wanted)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    if (is_closed(front) || front->is_reading == is_wanted)
+        return;
+    front->is_reading = is_wanted;
+    if (is_wanted && inbox_length(&front->in) > 0)
+        loop_defer(front->codec->loop, &front->next_task);
+    watch_stream(front);
+}
+
+void h1_front_start_tunnel(struct h1_front *front)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    INVARIANT(front->state == H1_FRONT_CALL);
+    front->state = H1_FRONT_TUNNEL;
+    front->is_body_ended = false;
+    front->may_persist = false;
+}
+
+/* ---- sending ---- */
+
+static void send_head(struct h1_front *front, const struct message *msg, const struct h1_response_edit *edit)
+{
+    size_t len;
+    size_t cap = msg->raw.len + HEAD_EXTRA_BYTES + edit->via.len;
+    for (size_t i = 0; i < edit->line_count; i++)
+        cap += edit->lines[i].name.len + edit->lines[i].value.len + 4;
+    char *room = cap <= LOOP_WRITE_BYTES / 2 ? outbox_reserve(&front->out, cap) : NULL;
+    if (room != NULL && h1_write_response(msg, edit, room, cap, &len) == OK) {
+        outbox_commit(&front->out, len);
+        return;
+    }
+    char *buf = malloc(cap);
+    if (buf != NULL && h1_write_response(msg, edit, buf, cap, &len) == OK)
+        outbox_put(&front->out, span_make(buf, len));
+    else
+        front->out.is_failed = true;
+    free(buf);
+}
+
+void h1_front_send_interim(struct h1_front *front, const struct message *msg)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    const struct h1_response_edit edit = {.framing = BODY_NONE};
+    send_head(front, msg, &edit);
+}
+
+void h1_front_send_head(struct h1_front *front, const struct message *msg, const struct h1_response_edit *edit)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    front->out_framing = edit->framing;
+    if (edit->connection == H1_CONNECTION_CLOSE || edit->framing == BODY_UNTIL_CLOSE)
+        front->is_last = true;
+    send_head(front, msg, edit);
+}
+
+void h1_front_send_body(struct h1_front *front, struct span bytes)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    if (bytes.len == 0)
+        return;
+    char head[H1_CHUNK_HEAD_MAX];
+    const bool is_chunked = front->out_framing == BODY_CHUNKED;
+    if (is_chunked)
+        outbox_put(&front->out, span_make(head, h1_write_chunk_head(head, bytes.len)));
+    outbox_put(&front->out, bytes);
+    if (is_chunked)
+        outbox_put(&front->out, SPAN(H1_CHUNK_TAIL));
+}
+
+void h1_front_send_end(struct h1_front *front, struct span trailers)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    if (front->out_framing != BODY_CHUNKED)
+        return;
+    size_t len;
+    char last[H1_TRAILER_MAX_BYTES + 16];
+    if (h1_write_last_chunk(trailers, last, sizeof last, &len) == OK)
+        outbox_put(&front->out, span_make(last, len));
+    else
+        front->out.is_failed = true;
+}
+
+void h1_front_send_raw(struct h1_front *front, struct span bytes)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    outbox_put(&front->out, bytes);
+}
+
+void h1_front_send_fin(struct h1_front *front)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    outbox_flush(&front->out);
+    if (stream_shutdown_write(&front->stream) != OK)
+        stream_want(&front->stream, true, false); /* the failure shows at the next read */
+}
+
+void h1_front_flush(struct h1_front *front)
+{
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    if (is_closed(front))
+        return;
+    outbox_flush(&front->out);
+    watch_stream(front);
+}

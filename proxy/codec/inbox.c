@@ -1,0 +1,23 @@
+/* inbox.c - see inbox.h. */
+#include "codec/inbox.h"
+
+enum err inbox_add(struct inbox *in, struct span bytes)
+{
+    const size_t held = inbox_length(in);
+    if (in->capacity - in->end < bytes.len) {
+        size_t capacity = 4096;
+        while (capacity < held + bytes.len)
+            capacity *= 2;
+        char *bigger = malloc(capacity);
+        if (bigger == NULL)
+            return ERR_NO_MEMORY;
+        if (held > 0)
+            memcpy(bigger, in->bytes + in->start, held);
+        free(in->bytes);
+        *in = (struct inbox){bigger, 0, held, capacity};
+    }
+    if (bytes.len > 0)
+        memcpy(in->bytes + in->end, bytes.data, bytes.len);
+    in->end += bytes.len;
+    return OK;
+}

@@ -1,0 +1,147 @@
+/* diagnostics.c - a bounded list of findings in one arena; see diagnostics.h. */
+#include "config/diagnostics.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define DIAGNOSTICS_MAX_BYTES (1024u * 1024) /* 100 findings of the longest kind fit */
+#define MESSAGE_MAX 1024
+
+struct diagnostic_info {
+    const char *id;
+    enum severity severity;
+    const char *title;
+};
+
+static const struct diagnostic_info infos[DIAGNOSTIC_CODE_COUNT] = {
+#define DIAGNOSTIC(name, code, severity, title) {code, SEVERITY_##severity, title},
+#include "config/diagnostics.def"
+#undef DIAGNOSTIC
+};
+
+void diagnostics_init(struct diagnostics *diag)
+{
+    memset(diag, 0, sizeof *diag);
+    arena_init(&diag->arena, NULL, DIAGNOSTICS_MAX_BYTES);
+}
+
+void diagnostics_fini(struct diagnostics *diag)
+{
+    arena_fini(&diag->arena);
+    memset(diag, 0, sizeof *diag);
+}
+
+static const char *keep(struct diagnostics *diag, const char *text)
+{
+    if (text == NULL || *text == '\0')
+        return "";
+    struct span copy = arena_copy(&diag->arena, span_of(text));
+    if (copy.data == NULL) {
+        diag->is_out_of_memory = true;
+        return "";
+    }
+    return copy.data;
+}
+
+bool diagnostics_has(const struct diagnostics *diag, enum diagnostic_code code, struct place place,
+                     const char *message)
+{
+    for (size_t i = 0; i < diag->count; i++) {
+        const struct diagnostic *item = &diag->items[i];
+        if (item->code == code && item->line == place.line && item->column == place.column &&
+            strcmp(item->message, message) == 0 && strcmp(item->file, place.file) == 0)
+            return true;
+    }
+    return false;
+}
+void diagnostics_add(struct diagnostics *diag, enum diagnostic_code code, struct place place,
+                     const char *path, const char *help, const char *format, ...)
+{
+    char message[MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+
+    place.file = place.file ? place.file : "";
+    if (diagnostics_has(diag, code, place,
+                        message)) /* a rule is read with its document's fields below its own */
+        return;
+    enum severity severity = infos[code].severity;
+    if (severity == SEVERITY_ERROR)
+        diag->errors++;
+    else
+        diag->warnings++;
+    if (diag->count == DIAGNOSTICS_MAX)
+        return;
+    struct diagnostic *item = &diag->items[diag->count++];
+    item->code = code;
+    item->severity = severity;
+    item->file = keep(diag, place.file);
+    item->line = place.line;
+    item->column = place.column;
+    item->path = keep(diag, path);
+    item->message = keep(diag, message);
+    item->help = keep(diag, help);
+}
+
+static bool is_after(const struct diagnostic *a, const struct diagnostic *b)
+{
+    if (strcmp(a->file, b->file) != 0)
+        return false;
+    return a->line != b->line ? a->line > b->line : a->column > b->column;
+}
+
+void diagnostics_sort(struct diagnostics *diag)
+{
+    for (size_t i = 1; i < diag->count; i++) {
+        struct diagnostic moving = diag->items[i];
+        size_t at = i;
+        while (at > 0 && is_after(&diag->items[at - 1], &moving)) {
+            diag->items[at] = diag->items[at - 1];
+            at--;
+        }
+        diag->items[at] = moving;
+    }
+}
+
+int diagnostics_format(const struct diagnostic *item, char *out, size_t size)
+{
+    char place[32] = "";
+    if (item->line > 0)
+        snprintf(place, sizeof place, "%u:%u:", item->line, item->column);
+    return snprintf(out, size, "%s:%s%s %s%s%s%s%s%s [%s]", item->file, place,
+                    item->severity == SEVERITY_WARNING ? " warning:" : "", item->path,
+                    *item->path ? ": " : "", item->message, *item->help ? " (" : "", item->help,
+                    *item->help ? ")" : "", infos[item->code].id);
+}
+
+void diagnostics_print(const struct diagnostics *diag, FILE *out)
+{
+    char line[4 * MESSAGE_MAX];
+    for (size_t i = 0; i < diag->count; i++) {
+        diagnostics_format(&diag->items[i], line, sizeof line);
+        fprintf(out, "%s\n", line);
+    }
+    size_t all = diag->errors + diag->warnings;
+    if (all > diag->count)
+        fprintf(out, "and %zu more\n", all - diag->count);
+    if (diag->is_out_of_memory)
+        fprintf(out,
+                "out of memory while the files were checked: the list above is not complete\n");
+}
+
+const char *diagnostic_id(enum diagnostic_code code)
+{
+    return infos[code].id;
+}
+
+enum severity diagnostic_severity(enum diagnostic_code code)
+{
+    return infos[code].severity;
+}
+
+const char *diagnostic_title(enum diagnostic_code code)
+{
+    return infos[code].title;
+}

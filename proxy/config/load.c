@@ -1,0 +1,375 @@
+/* load.c - read, parse, decode, index; see load.h. */
+#include "config/load.h"
+
+#include "base/hash.h"
+#include "config/policy_index.h"
+#include "config/policy_schema.h"
+#include "config/yaml_tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TREE_MAX_BYTES (64u * 1024 * 1024) /* nodes of one file, merged rules included */
+#define NAMES_MAX_BYTES (4u * 1024 * 1024) /* of the files of one folder */
+
+struct loaded {
+    struct loaded *next;
+    struct document document;
+};
+
+struct loaded_file {
+    struct loaded_file *next;
+    const char *name;
+};
+
+struct loader {
+    struct policy_set *set;
+    struct diagnostics *diag;
+    struct arena scratch; /* lists of what was loaded so far */
+    struct loaded *first, *last;
+    struct loaded_file *first_file, *last_file;
+    size_t document_count;
+    bool has_proxy;
+    uint64_t hash;
+    enum err unreadable; /* the first path that could not be read; the others are still looked at */
+};
+
+/* ---- documents ---------------------------------------------------------------------------- */
+
+static enum err load_policy(struct loader *loader, struct decoder *decoder, const struct node *root)
+{
+    struct loaded *loaded = arena_zalloc(&loader->scratch, sizeof *loaded);
+    if (loaded == NULL)
+        return ERR_NO_MEMORY;
+    if (!policy_document_decode(decoder, root, &loaded->document))
+        return decoder->err;
+    if (loader->last)
+        loader->last->next = loaded;
+    else
+        loader->first = loaded;
+    loader->last = loaded;
+    loader->document_count++;
+    loader->set->rule_count += loaded->document.rule_count;
+    return OK;
+}
+
+static enum err load_proxy(struct loader *loader, struct decoder *decoder, const struct node *root)
+{
+    struct proxy_config proxy;
+    bool is_good = proxy_document_decode(decoder, root, &proxy);
+    if (decoder->err)
+        return decoder->err;
+    if (loader->has_proxy)
+        decode_error(decoder, DIAG_TWO_PROXY_CONFIGS, root, "remove one of them",
+                     "a second ProxyConfig; the first is at %s", loader->set->proxy.at);
+    else if (is_good)
+        loader->set->proxy = proxy;
+    else
+        loader->set->proxy.at = proxy.at;
+    loader->has_proxy = true;
+    return OK;
+}
+
+static bool word_decode(struct decoder *decoder, const struct node *root, const char *key,
+                        const struct word *words, int *value)
+{
+    const struct node *node = node_get(root, key);
+    if (node == NULL) {
+        char help[80];
+        snprintf(help, sizeof help, "%s: %s%s%s", key, words[0].name, words[1].name ? " or " : "",
+                 words[1].name ? words[1].name : "");
+        decode_error(decoder, DIAG_MISSING, root, help, "\"%s\" is required here", key);
+        return false;
+    }
+    size_t mark = path_push(decoder, key);
+    const struct word *word = words;
+    while (word->name && !(node->kind == NODE_SCALAR && span_is(node->text, span_of(word->name))))
+        word++;
+    if (word->name == NULL && node->kind == NODE_SCALAR)
+        decode_unknown_word(decoder, node, words);
+    else if (word->name == NULL && node->kind != NODE_BROKEN)
+        decode_expected(decoder, node, "one word", NULL);
+    path_pop(decoder, mark);
+    *value = word->value;
+    return word->name != NULL;
+}
+
+static enum err load_document(struct loader *loader, const char *file, struct arena *tree,
+                              const struct node *root)
+{
+    enum { POLICY, PROXY };
+    static const struct word kinds[] = {{KIND_POLICY, POLICY}, {KIND_PROXY, PROXY}, {NULL, 0}};
+    static const struct word versions[] = {{API_VERSION, 0}, {NULL, 0}};
+    struct decoder decoder;
+    int kind, version;
+    decoder_init(&decoder, &loader->set->arena, tree, loader->diag, file);
+    if (root->kind != NODE_BLOCK) {
+        if (root->kind != NODE_BROKEN)
+            decode_expected(&decoder, root, "a document with apiVersion, kind, metadata and spec",
+                            NULL);
+        return OK;
+    }
+    word_decode(&decoder, root, "apiVersion", versions, &version);
+    if (!word_decode(&decoder, root, "kind", kinds, &kind))
+        return OK;
+    return kind == PROXY ? load_proxy(loader, &decoder, root) : load_policy(loader, &decoder, root);
+}
+
+static enum err load_text(struct loader *loader, const char *name, struct span text)
+{
+    struct arena tree;
+    struct node *documents = NULL;
+    struct loaded_file *file = arena_zalloc(&loader->scratch, sizeof *file);
+    struct span kept = arena_copy(&loader->set->arena, span_of(name));
+    if (file == NULL || kept.data == NULL)
+        return ERR_NO_MEMORY;
+    file->name = kept.data;
+    if (loader->last_file)
+        loader->last_file->next = file;
+    else
+        loader->first_file = file;
+    loader->last_file = file;
+    loader->set->file_count++;
+    loader->hash = hash_span(text, loader->hash + 1);
+
+    arena_init(&tree, NULL, TREE_MAX_BYTES);
+    enum err e = yaml_tree_parse(&tree, kept.data, text, &documents, loader->diag);
+    for (const struct node *root = documents; root && e == OK; root = root->next)
+        e = load_document(loader, kept.data, &tree, root);
+    arena_fini(&tree);
+    return e == ERR_INVALID ? OK : e; /* said; the other files are still looked at */
+}
+
+/* ---- files -------------------------------------------------------------------------------- */
+
+static void unreadable(struct loader *loader, const char *path, int code)
+{
+    enum err e = err_from_errno(code);
+    const char *help = "";
+    if (code == ENOENT)
+        help = "check the path";
+    else if (e == ERR_ACCESS)
+        help = "check who may read it";
+    if (loader->unreadable == OK)
+        loader->unreadable = e == OK ? ERR_SYSTEM : e;
+    diagnostics_add(loader->diag, DIAG_UNREADABLE, (struct place){path, 0, 0}, NULL, help,
+                    "cannot be read: %s", strerrordesc_np(code));
+}
+
+static ssize_t read_all(int fd, char *buffer, size_t size)
+{
+    size_t len = 0;
+    while (len < size) {
+        ssize_t n = read(fd, buffer + len, size - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    return (ssize_t)len;
+}
+
+static enum err load_file(struct loader *loader, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        unreadable(loader, path, errno);
+        return OK;
+    }
+    char *buffer = malloc(LOAD_MAX_FILE_BYTES + 1); /* one more, to see that there is more */
+    enum err e = buffer ? OK : ERR_NO_MEMORY;
+    ssize_t len = buffer ? read_all(fd, buffer, LOAD_MAX_FILE_BYTES + 1) : 0;
+    int code = errno;
+    close(fd);
+    if (len < 0)
+        unreadable(loader, path, code);
+    else if (len > LOAD_MAX_FILE_BYTES)
+        diagnostics_add(loader->diag, DIAG_FILE_TOO_LARGE, (struct place){path, 0, 0}, NULL,
+                        "split it: a folder may hold several files", "larger than 1 MiB");
+    else if (e == OK)
+        e = load_text(loader, path, span_make(buffer, (size_t)len));
+    free(buffer);
+    return e;
+}
+
+static bool is_wanted(const char *name)
+{
+    return name[0] != '.' && span_ends_with(span_of(name), SPAN(".yaml"));
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static enum err list_folder(DIR *folder, const char *path, struct arena *arena, const char **names,
+                            size_t *count)
+{
+    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+        struct stat info;
+        if (!is_wanted(entry->d_name))
+            continue;
+        if (*count == LOAD_MAX_FILES)
+            return ERR_TOO_LARGE;
+        const char *name = arena_printf(arena, "%s/%s", path, entry->d_name);
+        if (name == NULL)
+            return ERR_NO_MEMORY;
+        bool is_readable = stat(name, &info) == 0;
+        if (!is_readable || S_ISREG(info.st_mode)) /* a dangling link is said when it is opened */
+            names[(*count)++] = name;
+    }
+    return OK;
+}
+
+static enum err load_names(struct loader *loader, DIR *folder, const char *path,
+                           struct arena *arena)
+{
+    const char **names = arena_alloc(arena, LOAD_MAX_FILES * sizeof *names);
+    size_t count = 0;
+    char shortened[4096];
+    snprintf(shortened, sizeof shortened, "%s", path);
+    for (size_t len = strlen(shortened); len > 1 && shortened[len - 1] == '/'; len--)
+        shortened[len - 1] = '\0';
+    if (names == NULL)
+        return ERR_NO_MEMORY;
+    enum err e = list_folder(folder, strcmp(shortened, "/") ? shortened : "", arena, names, &count);
+    if (e == ERR_TOO_LARGE) {
+        diagnostics_add(loader->diag, DIAG_TOO_MANY_FILES, (struct place){path, 0, 0}, NULL,
+                        "is it the folder that you meant?", "more than %d files", LOAD_MAX_FILES);
+        return OK;
+    }
+    if (e)
+        return e;
+    qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 0; i < count && e == OK; i++)
+        e = load_file(loader, names[i]);
+    return e;
+}
+
+static enum err load_path(struct loader *loader, const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) {
+        unreadable(loader, path, errno);
+        return OK;
+    }
+    if (!S_ISDIR(info.st_mode))
+        return load_file(loader, path);
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        int code = errno;
+        if (code == ENOMEM)
+            return ERR_NO_MEMORY;
+        unreadable(loader, path, code);
+        return OK;
+    }
+    struct arena arena;
+    arena_init(&arena, NULL, NAMES_MAX_BYTES);
+    enum err e = load_names(loader, folder, path, &arena);
+    arena_fini(&arena);
+    closedir(folder);
+    return e;
+}
+
+/* ---- the set ------------------------------------------------------------------------------ */
+
+static enum err loader_init(struct loader *loader, struct diagnostics *diag)
+{
+    *loader = (struct loader){.set = policy_set_new(LOAD_MAX_SET_BYTES), .diag = diag};
+    arena_init(&loader->scratch, NULL, LOAD_MAX_SET_BYTES);
+    return loader->set ? OK : ERR_NO_MEMORY;
+}
+
+static enum err defaults_load(struct loader *loader)
+{
+    struct decoder decoder;
+    decoder_init(&decoder, &loader->set->arena, &loader->scratch, loader->diag, "");
+    policy_defaults(&decoder, &loader->set->no_policy);
+    if (decoder.err == OK)
+        proxy_document_decode(&decoder, NULL, &loader->set->proxy);
+    return decoder.err;
+}
+
+static enum err set_fill(struct loader *loader)
+{
+    struct policy_set *set = loader->set;
+    struct document *documents =
+        arena_alloc(&set->arena, (loader->document_count + 1) * sizeof *documents);
+    const char **files = arena_alloc(&set->arena, (set->file_count + 1) * sizeof *files);
+    if (documents == NULL || files == NULL)
+        return ERR_NO_MEMORY;
+    for (const struct loaded *loaded = loader->first; loaded; loaded = loaded->next) {
+        documents[set->document_count] = loaded->document;
+        documents[set->document_count].index = (uint32_t)set->document_count;
+        set->document_count++;
+    }
+    size_t count = 0;
+    for (const struct loaded_file *file = loader->first_file; file; file = file->next)
+        files[count++] = file->name;
+    set->documents = documents;
+    set->files = files;
+    snprintf(set->hash, sizeof set->hash, "%016llx", (unsigned long long)loader->hash);
+    return policy_index_build(set, loader->diag);
+}
+
+static enum err loader_finish(struct loader *loader, enum err e, struct policy_set **out)
+{
+    if (e == OK)
+        e = set_fill(loader);
+    bool is_full = loader->set && loader->set->arena.used_bytes > LOAD_MAX_SET_BYTES / 2;
+    if (e == ERR_NO_MEMORY && is_full) {
+        diagnostics_add(loader->diag, DIAG_TOO_MANY_FILES,
+                        (struct place){loader->last_file->name, 0, 0}, NULL,
+                        "fewer rules, or another proxy for some of them",
+                        "all policies together take more than 64 MiB");
+        e = ERR_INVALID;
+    }
+    if (e == OK && loader->diag->is_out_of_memory)
+        e = ERR_NO_MEMORY;
+    if (e == OK)
+        e = loader->unreadable;
+    if (e == OK && loader->diag->errors > 0)
+        e = ERR_INVALID;
+    diagnostics_sort(loader->diag);
+    arena_fini(&loader->scratch);
+    if (e == OK)
+        *out = loader->set;
+    else
+        policy_set_unref(&loader->set);
+    return e;
+}
+
+enum err policy_set_load(const char *const *paths, size_t n, struct policy_set **out,
+                         struct diagnostics *diag)
+{
+    struct loader loader;
+    enum err e = loader_init(&loader, diag);
+    if (e == OK)
+        e = defaults_load(&loader);
+    for (size_t i = 0; i < n && e == OK; i++)
+        e = load_path(&loader, paths[i]);
+    return loader_finish(&loader, e, out);
+}
+
+enum err policy_set_load_text(const char *name, const char *text, size_t len,
+                              struct policy_set **out, struct diagnostics *diag)
+{
+    struct loader loader;
+    enum err e = loader_init(&loader, diag);
+    if (e == OK)
+        e = defaults_load(&loader);
+    if (e == OK && len > LOAD_MAX_FILE_BYTES)
+        diagnostics_add(diag, DIAG_FILE_TOO_LARGE, (struct place){name, 0, 0}, NULL, NULL,
+                        "larger than 1 MiB");
+    else if (e == OK)
+        e = load_text(&loader, name, span_make(text, len));
+    return loader_finish(&loader, e, out);
+}

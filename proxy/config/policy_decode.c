@@ -1,0 +1,154 @@
+/* policy_decode.c - a tree -> a document with its rules: each rule's blocks are merged over the
+ * document's as text, and then read by the same tables, so that "field by field" holds for nested
+ * fields and defaults alike. */
+#include "config/lint.h"
+#include "config/policy_checks.h"
+#include "config/policy_schema.h"
+
+#include <string.h>
+
+void policy_defaults(struct decoder *decoder, struct policy *policy)
+{
+    *policy = (struct policy){0};
+    for (size_t i = 0; i < POLICY_FAMILY_COUNT; i++) {
+        policy->at[i] = "";
+        block_decode(decoder, policy_families[i].block, NULL, false,
+                     (char *)policy + policy_families[i].offset);
+    }
+}
+
+static void note_family(struct decoder *decoder, size_t i, const struct node *node,
+                        struct policy *policy)
+{
+    policy->own |= UINT32_C(1) << i;
+    policy->at[i] = decode_at(decoder, node->key_line);
+}
+
+static void note_families(struct decoder *decoder, const struct node *spec, struct policy *policy)
+{
+    size_t mark = path_push(decoder, "spec");
+    for (size_t i = 0; i < POLICY_FAMILY_COUNT; i++) {
+        const struct node *node = node_get(spec, policy_families[i].block->name);
+        policy->at[i] = "";
+        if (node == NULL)
+            continue;
+        note_family(decoder, i, node, policy);
+        if (i != POLICY_FAMILY_CIRCUIT_BREAKER)
+            continue;
+        size_t inner = path_push(decoder, "circuitBreaker");
+        breaker_window_check(decoder, node, &policy->breaker);
+        path_pop(decoder, inner);
+    }
+    path_pop(decoder, mark);
+}
+
+static void refuse_budget(struct decoder *decoder, const struct node *retry)
+{
+    const struct node *budget = node_get(retry, "budget");
+    if (budget == NULL)
+        return;
+    size_t mark = path_push(decoder, "budget");
+    struct place place = {decoder->file, budget->key_line, budget->key_column};
+    diagnostics_add(decoder->diag, DIAG_BUDGET_IN_RULE, place, decoder->path,
+                    "move it to spec.retry.budget",
+                    "the budget is the target's, a rule cannot have its own");
+    path_pop(decoder, mark);
+}
+
+static bool overlay_decode(struct decoder *decoder, size_t i, const struct node *below,
+                           const struct node *above, struct policy *policy)
+{
+    const struct family *family = &policy_families[i];
+    struct node *merged = node_merge(decoder->scratch, below, above);
+    if (merged == NULL) {
+        decoder->err = ERR_NO_MEMORY;
+        return false;
+    }
+    if (i == POLICY_FAMILY_RETRY)
+        refuse_budget(decoder, above);
+    bool is_good =
+        block_decode(decoder, family->block, merged, true, (char *)policy + family->offset);
+    if (is_good && i == POLICY_FAMILY_CIRCUIT_BREAKER)
+        breaker_window_check(decoder, above, &policy->breaker);
+    return is_good;
+}
+
+static bool rule_decode(struct decoder *decoder, const struct node *spec, const struct node *node,
+                        const struct document *document, struct rule *rule)
+{
+    bool is_good = true;
+    rule->policy = document->policy;
+    rule->policy.own = 0;
+    for (size_t i = 0; i < POLICY_FAMILY_COUNT && decoder->err == OK; i++) {
+        const char *name = policy_families[i].block->name;
+        const struct node *above = node_get(node, name);
+        if (above == NULL)
+            continue;
+        size_t mark = path_push(decoder, name);
+        const struct node *below = decoder->is_partial ? NULL : node_get(spec, name);
+        is_good &= overlay_decode(decoder, i, below, above, &rule->policy);
+        note_family(decoder, i, above, &rule->policy);
+        path_pop(decoder, mark);
+    }
+    rule->policy.retry.budget = document->policy.retry.budget;
+    return is_good;
+}
+
+static void refuse_repeated_name(struct decoder *decoder, const struct node *node,
+                                 const struct rule *rules, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (rules[i].name == NULL || strcmp(rules[i].name, rules[index].name) != 0)
+            continue;
+        size_t mark = path_push(decoder, "name");
+        decode_error(decoder, DIAG_DUPLICATE_NAME, node_get(node, "name"),
+                     "metrics tell rules apart by name",
+                     "\"%s\" is the name of the rule at %s already", rules[i].name, rules[i].at);
+        path_pop(decoder, mark);
+        return;
+    }
+}
+
+static bool rules_decode(struct decoder *decoder, const struct node *spec,
+                         struct document *document)
+{
+    const struct node *list = node_get(spec, "rules");
+    struct rule *rules = (struct rule *)document->rules;
+    bool is_good = true;
+    size_t i = 0;
+    if (rules == NULL)
+        return true;
+    size_t mark = path_push(decoder, "spec.rules");
+    for (const struct node *node = list->first; node && decoder->err == OK;
+         node = node->next, i++) {
+        size_t inner = path_push_index(decoder, i);
+        rules[i].index = (uint32_t)i;
+        if (rules[i].name)
+            refuse_repeated_name(decoder, node, rules, i);
+        is_good &= rule_decode(decoder, spec, node, document, &rules[i]);
+        path_pop(decoder, inner);
+    }
+    path_pop(decoder, mark);
+    return is_good;
+}
+
+bool policy_document_decode(struct decoder *decoder, const struct node *root,
+                            struct document *document)
+{
+    const struct node *spec = node_get(root, "spec");
+    size_t errors = decoder->diag->errors;
+    *document = (struct document){.file = decoder->file, .line = root->line};
+    document->at = decode_at(decoder, root->line);
+    bool is_good = block_decode(decoder, &policy_document_block, root, true, document);
+    if (decoder->err)
+        return false;
+    document->namespace = document->namespace ? document->namespace : "";
+    note_families(decoder, spec, &document->policy);
+    decoder->is_partial = !is_good;
+    rules_decode(decoder, spec, document);
+    decoder->is_partial = false;
+    if (decoder->err || decoder->diag->errors > errors)
+        return false;
+    lint_document(decoder, document, spec);
+    return decoder->err == OK;
+}

@@ -1,0 +1,321 @@
+/* host.c - see host.h. None of these calls back into the engine. */
+#include "request/host.h"
+
+#include "base/check.h"
+
+#include "request/request.h"
+#include "request/route.h"
+#include "upstream/balancer.h"
+
+#include <stdlib.h>
+
+static struct proxy *proxy_of(const struct call_engine *engine)
+{
+    return engine->context;
+}
+
+static struct metrics_target *metrics_of(const struct call *call)
+{
+    return ((struct destination *)call->lane->target->user)->metrics;
+}
+
+/* ---- questions ---- */
+
+static struct span key_of(const struct call *call, const struct key_config *key)
+{
+    const struct request *request = request_of(call);
+    const struct header *header;
+    switch (key->kind) {
+    case KEY_HEADER:
+        header = message_find_name(&request->msg, span_of(key->header));
+        return header ? header->value : SPAN("");
+    case KEY_PATH:
+        return request->msg.path;
+    case KEY_METHOD:
+        return request->msg.method_name;
+    case KEY_CLIENT:
+        return request->connection ? span_of(request->connection->peer) : SPAN("");
+    default:
+        return SPAN("");
+    }
+}
+
+static enum replayability replay_of(const struct call *call)
+{
+    return request_of(call)->replay.state;
+}
+
+struct endpoint_set *host_endpoints(struct call *call)
+{
+    struct proxy *proxy = proxy_of(call->engine);
+    struct destination *destination = call->lane->target->user;
+    if (destination->endpoints == NULL) {
+        const struct endpoint_hooks hooks = pool_hooks(&proxy->pool);
+        struct span host;
+        uint16_t port;
+        route_host_port(call->lane->target->name, &host, &port);
+        if (endpoint_set_new(proxy->loop, proxy->resolver, host, port, &hooks, &destination->endpoints) != OK)
+            return NULL;
+    }
+    return destination->endpoints;
+}
+
+struct admits {
+    const struct instance *instance;
+    bool may_probe;
+    mono_ns now;
+};
+
+static bool admits(void *context, const struct endpoint *endpoint)
+{
+    const struct admits *question = context;
+    return instance_endpoint_may_pass(question->instance, endpoint->id, question->may_probe, question->now);
+}
+
+static uint64_t candidate_of(struct call *call, struct instance *instance, bool may_probe, mono_ns now)
+{
+    struct request *request = request_of(call);
+    struct endpoint_set *endpoints = host_endpoints(call);
+    if (endpoints == NULL || !endpoint_set_use(endpoints))
+        return CANDIDATE_UNKNOWN;
+    struct admits question = {instance, may_probe, now};
+    const struct balancer_query query = {.rng = call->engine->rng,
+                                         .may_use = admits,
+                                         .context = &question,
+                                         .tried = request->attempt.tried,
+                                         .tried_count = request->attempt.tried_count};
+    const struct endpoint *endpoint = balancer_pick(endpoints, &query);
+    return endpoint ? endpoint->id : CANDIDATE_NONE;
+}
+
+static const char *endpoint_label_of(const struct call *call, uint64_t endpoint_id)
+{
+    const struct destination *destination = call->lane->target->user;
+    const struct endpoint_set *endpoints = destination->endpoints;
+    LIST_FOREACH(link, &endpoints->members)
+    {
+        const struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
+        if (endpoint->id == endpoint_id)
+            return endpoint->text;
+    }
+    return "";
+}
+
+static void ref_snapshot(void *snapshot)
+{
+    snapshot_ref(snapshot);
+}
+
+static void unref_snapshot(void *taken)
+{
+    struct snapshot *snapshot = taken;
+    snapshot_unref(&snapshot);
+}
+
+/* ---- news of calls ---- */
+
+static void on_waited(struct call *call, enum room_kind line, dur_ns waited)
+{
+    if (line == ROOM_SLOTS)
+        metrics_note_queue_wait(call->lane->bulkhead->user, waited);
+    else
+        metrics_note_token_wait(call->lane->rate->user, waited);
+}
+
+static void note_for_access_log(struct call *call, enum outcome outcome, dur_ns took)
+{
+    static const char *const statuses[] = {"status_1xx", "status_2xx", "status_3xx", "status_4xx", "status_5xx"};
+    struct request *request = request_of(call);
+    const bool has_head = call->reason == REASON_NONE && outcome != OUTCOME_CANCELLED;
+    const unsigned class = has_head ? (unsigned)call->head.status / 100 : 0;
+    if (request->attempt_count++ >= ACCESS_ATTEMPTS_MAX)
+        return;
+    struct access_attempt *entry = &request->attempts[request->attempt_count - 1];
+    *entry = (struct access_attempt){.status = has_head ? call->head.status : 0, .took = took};
+    if (request->attempt.endpoint != NULL)
+        entry->peer = arena_copy(&request->arena, span_of(request->attempt.endpoint->text)).data;
+    if (outcome != OUTCOME_SUCCESS)
+        entry->why = class >= 1 && class <= 5 ? statuses[class - 1]
+                     : call->reason           ? reason_word(call->reason)
+                                              : outcome_word(outcome);
+}
+
+static void on_attempt_settled(struct call *call, enum outcome outcome, dur_ns until_head)
+{
+    const struct access_log *access = &proxy_of(call->engine)->access;
+    struct metrics_target *metrics = metrics_of(call);
+    metrics_count_attempt(metrics, outcome);
+    if (call->reason == REASON_NONE && outcome != OUTCOME_CANCELLED)
+        metrics_note_attempt_duration(metrics, until_head);
+    if (access->cfg.mode != ACCESS_OFF && (outcome != OUTCOME_SUCCESS || access->cfg.mode != ACCESS_REFUSALS))
+        note_for_access_log(call, outcome, until_head);
+}
+
+static void on_retry(struct call *call, enum retry_cause cause)
+{
+    metrics_count_retry(metrics_of(call), cause);
+}
+
+static void on_retry_skipped(struct call *call, enum retry_skip skip)
+{
+    metrics_count_retry_skipped(metrics_of(call), skip);
+}
+
+static void on_shadow(struct call *call, enum policy_family family, const char *decision)
+{
+    (void)decision;
+    metrics_count_shadow(metrics_of(call), family);
+}
+
+/* ---- news of instances ---- */
+
+static uint32_t parts_of(const struct instance *instance)
+{
+    uint32_t parts = 0;
+    if (instance->breaker_cfg.mode != POLICY_OFF)
+        parts |= METRICS_BREAKER;
+    if (instance->bulkhead_cfg.mode != POLICY_OFF)
+        parts |= METRICS_BULKHEAD;
+    if (instance->rate_cfg.mode != POLICY_OFF)
+        parts |= METRICS_BUCKET;
+    return parts;
+}
+
+/* The rule that an instance belongs to; NULL for the target's own. */
+static const char *rule_of(const struct instance *instance)
+{
+    const char *colon = strchr(instance->name, ':');
+    return colon ? colon + 1 : NULL;
+}
+
+static void drop_instance_metrics(struct instance *instance)
+{
+    struct metrics_instance *metrics = instance->user;
+    instance->user = NULL;
+    if (metrics != NULL)
+        metrics_instance_unref(&metrics, instance->user_parts);
+    instance->user_parts = 0;
+}
+
+static void show_shadows(const struct instance *instance, struct metrics_target *target)
+{
+    if (instance->breaker_cfg.mode == POLICY_SHADOW)
+        metrics_show_shadow(target, POLICY_FAMILY_CIRCUIT_BREAKER);
+    if (instance->bulkhead_cfg.mode == POLICY_SHADOW)
+        metrics_show_shadow(target, POLICY_FAMILY_BULKHEAD);
+    if (instance->rate_cfg.mode == POLICY_SHADOW)
+        metrics_show_shadow(target, POLICY_FAMILY_RATE_LIMIT);
+}
+
+static void on_instance(struct instance *instance)
+{
+    struct metrics_target *target = ((struct destination *)instance->target->user)->metrics;
+    const uint32_t parts = parts_of(instance);
+    show_shadows(instance, target);
+    if (parts == instance->user_parts)
+        return;
+    struct metrics_instance *fresh = parts ? metrics_instance_get(target, rule_of(instance), NULL, parts) : NULL;
+    drop_instance_metrics(instance);
+    instance->user = fresh;
+    instance->user_parts = parts;
+    if (fresh != NULL)
+        metrics_set_breaker(fresh, instance->seat.breaker.state, 0, 0, 0);
+}
+
+static void on_lane(struct lane *lane)
+{
+    if (lane->rule_name[0] != '\0')
+        lane->user = metrics_rule_get(((struct destination *)lane->target->user)->metrics, lane->rule_name);
+}
+
+static void on_lane_gone(struct lane *lane)
+{
+    struct metrics_rule *rule = lane->user;
+    lane->user = NULL;
+    if (rule != NULL)
+        metrics_rule_unref(&rule);
+}
+
+static void on_target(struct target *target)
+{
+    struct destination *destination = calloc(1, sizeof *destination);
+    if (destination != NULL)
+        destination->metrics = metrics_target_get(proxy_of(target->engine)->metrics, target->name);
+    target->user = destination;
+}
+
+static void on_target_gone(struct target *target)
+{
+    struct destination *destination = target->user;
+    target->user = NULL;
+    endpoint_set_free(&destination->endpoints);
+    metrics_target_unref(&destination->metrics);
+    free(destination);
+}
+
+static void on_seat(struct seat *seat)
+{
+    if (seat->endpoint[0] == '\0')
+        return;
+    struct instance *instance = seat->instance;
+    struct metrics_target *target = ((struct destination *)instance->target->user)->metrics;
+    seat->user = metrics_instance_get(target, rule_of(instance), seat->endpoint, METRICS_BREAKER);
+}
+
+static void on_seat_gone(struct seat *seat)
+{
+    struct metrics_instance *metrics = seat->user;
+    seat->user = NULL;
+    if (metrics != NULL)
+        metrics_instance_unref(&metrics, METRICS_BREAKER);
+}
+
+static void on_transition(struct seat *seat, const struct breaker_transition *move)
+{
+    struct proxy *proxy = proxy_of(seat->engine);
+    const struct instance *instance = seat->instance;
+    char label[256];
+    seat_label(seat, label, sizeof label);
+    metrics_count_transition(seat->endpoint[0] ? seat->user : instance->user, move->from, move->to, move->cause);
+    const struct event event = {
+        .wall_ns = loop_wall(proxy->loop),
+        .target = instance->target->name,
+        .instance = label,
+        .policy = policy_family_word(POLICY_FAMILY_CIRCUIT_BREAKER),
+        .from = breaker_state_word(move->from),
+        .to = breaker_state_word(move->to),
+        .reason = breaker_cause_word(move->cause),
+        .has_window = true,
+        .window_calls = move->window.calls,
+        .window_failures = move->window.failures,
+        .window_slow = move->window.slow,
+        .consecutive = move->consecutive,
+        .open_for = move->to == BREAKER_OPEN ? move->open_for : 0,
+        .at = instance->at_text,
+        .is_warning = move->to == BREAKER_OPEN || move->to == BREAKER_FORCED_OPEN,
+    };
+    events_publish(proxy->events, &event);
+}
+
+const struct call_host request_host = {
+    .key = key_of,
+    .replay = replay_of,
+    .candidate = candidate_of,
+    .endpoint_label = endpoint_label_of,
+    .snapshot_ref = ref_snapshot,
+    .snapshot_unref = unref_snapshot,
+    .on_waited = on_waited,
+    .on_attempt_settled = on_attempt_settled,
+    .on_retry = on_retry,
+    .on_retry_skipped = on_retry_skipped,
+    .on_shadow = on_shadow,
+    .on_transition = on_transition,
+    .on_instance = on_instance,
+    .on_instance_gone = drop_instance_metrics,
+    .on_lane = on_lane,
+    .on_lane_gone = on_lane_gone,
+    .on_target = on_target,
+    .on_target_gone = on_target_gone,
+    .on_seat = on_seat,
+    .on_seat_gone = on_seat_gone,
+};

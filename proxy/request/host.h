@@ -1,0 +1,13 @@
+/* host.h - what the engine of `call` asks and is told, by the proxy: keys, replayability, candidates, metrics, events.
+ * Loop thread only. */
+#ifndef OUTRIGGER_REQUEST_HOST_H
+#define OUTRIGGER_REQUEST_HOST_H
+
+#include "call/call.h"
+
+extern const struct call_host request_host; /* engine.context is the struct proxy */
+
+struct endpoint_set *host_endpoints(struct call *call);
+/* The endpoints of the call's target, made at the first need; NULL when its name cannot be one. */
+
+#endif

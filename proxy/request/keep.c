@@ -1,0 +1,62 @@
+/* keep.c - see keep.h. */
+#include "request/keep.h"
+
+#include "request/attempt_io.h"
+#include "request/upload.h"
+
+/* One read may bring more than the limit after the upstream was stopped. */
+#define KEPT_SLACK_BYTES (2 * (uint64_t)LOOP_READ_BYTES)
+
+void keep_begin(struct request *request)
+{
+    struct kept *kept = &request->kept;
+    keep_drop(request);
+    upload_stop(request);
+    kept->is_on = true;
+    replay_init(&kept->body, &request->proxy->replay, CALL_KEPT_BODY_BYTES + KEPT_SLACK_BYTES);
+    if (message_copy(request->head, &request->arena, &kept->head) != OK)
+        replay_give_up(&kept->body, REPLAY_POOL_EMPTY);
+}
+
+/* Without memory to keep it the response is lost: the attempt is ended, and a reply of ours would name the last one. */
+static void lose(struct request *request)
+{
+    attempt_io_abort(request);
+    call_on_attempt_ended(&request->call, request->proxy->loop->now);
+}
+
+void keep_bytes(struct request *request, struct span bytes)
+{
+    struct kept *kept = &request->kept;
+    if (!kept->is_on)
+        return;
+    replay_add(&kept->body, bytes);
+    if (kept->body.state != REPLAY_OK) {
+        lose(request);
+    } else if (kept->body.length > CALL_KEPT_BODY_BYTES) {
+        kept->is_stalled = true;
+        h1_back_pause(request->attempt.back);
+    }
+}
+
+void keep_end(struct request *request, struct span trailers)
+{
+    struct kept *kept = &request->kept;
+    const dur_ns pool_idle = request->call.lane->policy->timeouts.pool_idle;
+    if (kept->is_on && kept->body.state == REPLAY_OK) {
+        kept->is_complete = true;
+        kept->trailers = trailers.len > 0 ? arena_copy(&request->arena, trailers) : SPAN_NONE;
+        call_on_kept(&request->call);
+    }
+    attempt_release(&request->attempt, pool_idle);
+    call_on_attempt_ended(&request->call, request->proxy->loop->now);
+}
+
+void keep_drop(struct request *request)
+{
+    struct kept *kept = &request->kept;
+    if (!kept->is_on)
+        return;
+    replay_fini(&kept->body);
+    *kept = (struct kept){.is_on = false};
+}

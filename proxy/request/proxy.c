@@ -1,0 +1,279 @@
+/* proxy.c - life of the data plane: entrances, the perform loop, reload's swap. Housekeeping: janitor.c. */
+#include "request/proxy.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "request/connection.h"
+#include "request/host.h"
+#include "request/janitor.h"
+#include "request/request.h"
+#include "request/route.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ARENA_CHUNKS 256
+
+/* ---- the perform loop ---- */
+
+void proxy_perform(struct proxy *proxy)
+{
+    struct call *call;
+    if (proxy->is_performing)
+        return; /* the loop below sees what was added */
+    proxy->is_performing = true;
+    while ((call = call_engine_next(&proxy->engine)) != NULL)
+        request_perform(request_of(call), call_take_actions(call));
+    proxy->is_performing = false;
+}
+
+/* ---- life ---- */
+
+static void take_limits(struct proxy *proxy, const struct proxy_config *cfg)
+{
+    proxy->limits = cfg->limits;
+    proxy->drain_cfg = cfg->drain;
+    if (proxy->limits.max_memory_bytes == 0)
+        proxy->limits.max_memory_bytes = cgroup_memory_limit();
+    const struct h1_limits limits = {
+        .max_line_bytes = cfg->limits.max_line_bytes,
+        .max_header_bytes = cfg->limits.max_header_bytes,
+        .max_headers = cfg->limits.max_headers,
+    };
+    proxy->codec.request_limits = limits;
+    proxy->codec.response_limits = limits;
+    proxy->codec.header_timeout = cfg->limits.header_timeout;
+    proxy->engine.body_idle = cfg->limits.body_idle_timeout;
+}
+
+static void take_log(struct proxy *proxy, const struct log_config *log)
+{
+    const struct access_config access = {
+        .mode = log->access == LOG_ACCESS_OFF        ? ACCESS_OFF
+                : log->access == LOG_ACCESS_REFUSALS ? ACCESS_REFUSALS
+                : log->access == LOG_ACCESS_SAMPLED  ? ACCESS_SAMPLED
+                                                     : ACCESS_ALL,
+        .sampled_ppm = log->sampled_ppm,
+    };
+    access_log_configure(&proxy->access, &access);
+    log_set_level(log->level);
+    log_set_format(log->format);
+}
+
+struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options, struct snapshot *snapshot)
+{
+    struct proxy *proxy = calloc(1, sizeof *proxy);
+    INVARIANT(proxy != NULL);
+    const struct access_config quiet = {.mode = ACCESS_OFF};
+    const struct resolver_options dns = {.servers = options->dns_servers};
+    proxy->loop = loop;
+    proxy->metrics = options->metrics;
+    proxy->events = options->events;
+    proxy->snapshot = snapshot_ref(snapshot);
+    proxy->busy_at = loop->now;
+    proxy->replay.left_bytes = REPLAY_POOL_BYTES;
+    list_init(&proxy->entrances);
+    list_init(&proxy->free_requests);
+    list_init(&proxy->requests);
+    list_init(&proxy->connections);
+    arena_pool_init(&proxy->arenas, ARENA_CHUNKS);
+    codec_init(&proxy->codec, loop);
+    pool_init(&proxy->pool, &proxy->codec);
+    proxy->resolver = resolver_new(loop, &dns);
+    call_engine_init(&proxy->engine, loop->wheel, &loop->rng, &request_host, proxy);
+    target_table_init(&proxy->targets, &proxy->engine, TARGET_LIMIT);
+    access_log_init(&proxy->access, &quiet, rng_next(&loop->rng));
+    proxy->unroutable = metrics_target_get(proxy->metrics, "_unroutable");
+    snprintf(proxy->pseudonym, sizeof proxy->pseudonym, "outrigger-%08x", (unsigned)rng_next(&loop->rng));
+    take_limits(proxy, &snapshot->set->proxy);
+    take_log(proxy, &snapshot->set->proxy.log);
+    janitor_start(proxy);
+    return proxy;
+}
+
+/* ---- entrances ---- */
+
+static void on_accept(struct listener *listener, int fd, const struct address *peer)
+{
+    connection_accept(listener->options.context, fd, peer);
+}
+
+static bool may_accept(struct listener *listener)
+{
+    const struct entrance *entrance = listener->options.context;
+    return entrance->proxy->connection_count < entrance->proxy->limits.max_connections;
+}
+
+static void on_refuse(struct listener *listener, int fd)
+{
+    connection_refuse(listener->options.context, fd);
+}
+
+static void on_entrance_closed(struct listener *listener)
+{
+    free(CONTAINER_OF(listener, struct entrance, listener));
+}
+
+static enum err address_of(const struct address_config *from, struct address *out)
+{
+    char text[ADDRESS_TEXT_MAX];
+    if (from->kind == ADDRESS_ANY)
+        snprintf(text, sizeof text, "0.0.0.0:%u", from->port);
+    else
+        snprintf(text, sizeof text, "%s", from->text);
+    return address_parse(span_of(text), out);
+}
+
+static enum err open_entrance(struct proxy *proxy, const struct address_config *at, const char *upstream,
+                              char why[LISTENER_TEXT_BYTES])
+{
+    struct address address;
+    if (address_of(at, &address) != OK) {
+        snprintf(why, LISTENER_TEXT_BYTES, "%s: not an address that can be listened on", at->text);
+        return ERR_INVALID;
+    }
+    struct entrance *entrance = calloc(1, sizeof *entrance);
+    if (entrance == NULL) {
+        snprintf(why, LISTENER_TEXT_BYTES, "no memory for a listener on %s", at->text);
+        return ERR_NO_MEMORY;
+    }
+    entrance->proxy = proxy;
+    snprintf(entrance->upstream, sizeof entrance->upstream, "%s", upstream);
+    list_init(&entrance->link);
+    const struct listener_options options = {
+        .context = entrance, .on_accept = on_accept, .may_accept = may_accept, .on_refuse = on_refuse};
+    const enum err e = listener_open(&entrance->listener, proxy->loop, &address, &options, why);
+    if (e != OK) {
+        free(entrance);
+        return e;
+    }
+    list_append(&proxy->entrances, &entrance->link);
+    return OK;
+}
+
+/* A default listener that the host has no address family for is no error: it is said once in the log. */
+static enum err open_outbound(struct proxy *proxy, const struct outbound_config *cfg, char why[LISTENER_TEXT_BYTES])
+{
+    for (size_t i = 0; i < cfg->listen.count; i++) {
+        const struct address_config *at = &cfg->listen.items[i];
+        const enum err e = open_entrance(proxy, at, "", why);
+        if (e == OK)
+            continue;
+        if (!cfg->is_default || at->kind != ADDRESS_IPV6 || e == ERR_ADDRESS_IN_USE)
+            return e;
+        log_event(LOG_INFO, "listener_skipped", LOG_TEXT("this host has no IPv6: the default listener is left out"),
+                  LOG_STR("address", at->text));
+    }
+    return OK;
+}
+
+enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES])
+{
+    const struct proxy_config *cfg = &proxy->snapshot->set->proxy;
+    for (size_t i = 0; i < cfg->listener_count; i++) {
+        const struct listener_config *listener = &cfg->listeners[i];
+        char upstream[sizeof ((struct entrance *)0)->upstream];
+        const char *format = listener->upstream.kind == ADDRESS_IPV6 ? "[%s]:%u" : "%s:%u";
+        snprintf(upstream, sizeof upstream, format, listener->upstream.host, listener->upstream.port);
+        for (size_t k = 0; k < listener->listen.count; k++) {
+            const enum err e = open_entrance(proxy, &listener->listen.items[k], upstream, why);
+            if (e != OK)
+                return e;
+        }
+    }
+    return open_outbound(proxy, &cfg->outbound, why);
+}
+
+/* ---- reload ---- */
+
+static void forget_in_entrances(struct proxy *proxy, const struct target *target)
+{
+    LIST_FOREACH(link, &proxy->entrances)
+    {
+        struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
+        if (target == NULL || entrance->target == target)
+            entrance->target = NULL;
+    }
+}
+
+/* The same document keeps its instances; another one, or none, means that the target starts anew with its next call. */
+static void swap_target(struct proxy *proxy, struct target *target)
+{
+    struct span host;
+    uint16_t port;
+    struct destination *destination = target->user;
+    route_host_port(target->name, &host, &port);
+    const struct document *document = policy_set_find(proxy->snapshot->set, host, port);
+    const struct plan *plan = snapshot_plan(proxy->snapshot, document);
+    if (strcmp(plan->policy_name, target->policy_name) == 0 && target_apply(target, plan, proxy->loop->now) == OK) {
+        destination->document = document;
+        return;
+    }
+    forget_in_entrances(proxy, target);
+    target_table_drop(&proxy->targets, target);
+}
+
+void proxy_swap(struct proxy *proxy, struct snapshot *snapshot)
+{
+    struct snapshot *old = proxy->snapshot;
+    proxy->snapshot = snapshot_ref(snapshot);
+    LIST_FOREACH_SAFE(link, following, &proxy->targets.by_age)
+        swap_target(proxy, CONTAINER_OF(link, struct target, age_link));
+    take_log(proxy, &snapshot->set->proxy.log);
+    snapshot_unref(&old);
+    proxy_perform(proxy);
+}
+
+bool proxy_is_ready(const struct proxy *proxy)
+{
+    return proxy->drain == DRAIN_NONE;
+}
+
+/* ---- the end ---- */
+
+static void cut_connections(struct proxy *proxy)
+{
+    LIST_FOREACH_SAFE(link, following, &proxy->connections)
+    {
+        struct connection *connection = CONTAINER_OF(link, struct connection, link);
+        if (connection->request != NULL)
+            request_cancel(connection->request);
+        else
+            h1_front_close(connection->front, STREAM_END_ORDERLY);
+    }
+    proxy_perform(proxy);
+}
+
+static void close_entrances(struct proxy *proxy)
+{
+    LIST_FOREACH_SAFE(link, following, &proxy->entrances)
+    {
+        struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
+        list_remove(&entrance->link);
+        listener_close(&entrance->listener, on_entrance_closed);
+    }
+}
+
+void proxy_free(struct proxy **taken)
+{
+    struct proxy *proxy = *taken;
+    *taken = NULL;
+    if (proxy == NULL)
+        return;
+    janitor_stop(proxy);
+    close_entrances(proxy);
+    cut_connections(proxy);
+    pool_fini(&proxy->pool);
+    target_table_fini(&proxy->targets);
+    while (proxy->connection_count > 0 || proxy->pool.open_count > 0)
+        loop_turn(proxy->loop, true);
+    loop_turn(proxy->loop, false);
+    resolver_free(&proxy->resolver);
+    metrics_target_unref(&proxy->unroutable);
+    snapshot_unref(&proxy->snapshot);
+    LIST_FOREACH_SAFE(link, following, &proxy->free_requests)
+        free(CONTAINER_OF(link, struct request, link));
+    arena_pool_fini(&proxy->arenas);
+    codec_fini(&proxy->codec);
+    free(proxy);
+}

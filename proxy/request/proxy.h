@@ -1,0 +1,105 @@
+/* proxy.h - everything that one data loop owns, and the door through which work enters it.
+ *
+ * The proxy is the host of `call`: it turns sockets' events into calls' events, and performs the actions that come out
+ * (proxy_perform, at the end of every callback that told a call something). One per process; loop thread only. */
+#ifndef OUTRIGGER_REQUEST_PROXY_H
+#define OUTRIGGER_REQUEST_PROXY_H
+
+#include "base/arena.h"
+#include "call/call.h"
+#include "call/target.h"
+#include "codec/h1_front.h"
+#include "config/policy_set.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "request/replay.h"
+#include "request/snapshot.h"
+#include "telemetry/access_log.h"
+#include "telemetry/events.h"
+#include "telemetry/metrics.h"
+#include "upstream/pool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PROXY_PSEUDONYM_BYTES 32
+
+enum drain_phase { DRAIN_NONE = 0, DRAIN_SERVING, DRAIN_REFUSING, DRAIN_DONE };
+
+struct proxy;
+
+struct entrance { /* one listening address and what comes in there */
+    struct listener listener;
+    struct proxy *proxy;
+    struct list link; /* proxy.entrances */
+    char upstream[300]; /* "payments:8080" of an explicit listener; "" on outbound */
+    struct target *target; /* of `upstream`, kept while it is in the table; NULL = look it up */
+};
+
+struct destination { /* target->user: what the host keeps of a target */
+    struct metrics_target *metrics;
+    struct endpoint_set *endpoints; /* made at the first attempt */
+    const struct document *document; /* of the snapshot in force; NULL = none */
+};
+
+struct proxy {
+    struct loop *loop;
+    struct codec codec;
+    struct pool pool;
+    struct resolver *resolver;
+    struct call_engine engine;
+    struct target_table targets;
+    struct snapshot *snapshot;
+    struct metrics *metrics;
+    struct metrics_target *unroutable; /* counts what never had a target */
+    struct events *events;
+    struct access_log access;
+    struct replay_pool replay;
+    struct arena_pool arenas;
+    struct list entrances;
+    struct list free_requests;
+    uint32_t free_request_count;
+    struct list requests; /* request.link: all that are under way */
+    uint32_t request_count;
+    struct list connections; /* connection.link */
+    uint32_t connection_count;
+    uint32_t tunnel_count;
+    struct limits_config limits;
+    struct drain_config drain_cfg;
+    enum drain_phase drain;
+    mono_ns drain_until;
+    mono_ns busy_at; /* last time that a call was under way */
+    struct timer janitor;
+    bool is_performing;
+    bool is_over_memory;
+    char pseudonym[PROXY_PSEUDONYM_BYTES]; /* in Via: how we know our own calls when they come back */
+};
+
+struct proxy_options {
+    struct metrics *metrics; /* borrowed, outlive the proxy */
+    struct events *events;
+    const char *dns_servers; /* NULL: of resolv.conf */
+};
+
+struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options, struct snapshot *snapshot);
+/* Takes a reference of `snapshot`. Aborts without memory (start of the process). */
+
+enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES]) MUST_CHECK;
+/* Opens every entrance that the snapshot's ProxyConfig names; on an error `why` names the address and what to do. */
+
+void proxy_swap(struct proxy *proxy, struct snapshot *snapshot);
+/* A reload: new numbers for live instances, new lanes. Takes a reference. Nothing in flight is touched. */
+
+void proxy_perform(struct proxy *proxy);
+/* Performs the actions that calls have asked for, until there are none. */
+
+void proxy_drain(struct proxy *proxy);
+/* SIGTERM: as spec.drain says; loop_stop when it is done. A second one cuts what is left. */
+
+bool proxy_is_ready(const struct proxy *proxy);
+
+void proxy_free(struct proxy **proxy);
+/* Cuts everything that is left. */
+
+#endif

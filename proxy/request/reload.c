@@ -1,0 +1,138 @@
+/* reload.c - see reload.h. */
+#include "request/reload.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "config/load.h"
+
+#include <stdlib.h>
+
+#define LOGGED_ERRORS 20 /* of one failed reload; `outrigger check` shows all */
+#define RESTART_NAMES 8
+
+/* ---- on the thread ---- */
+
+static void *parse(void *context)
+{
+    struct reload *reload = context;
+    reload->set = NULL;
+    if (policy_set_load(reload->paths, reload->path_count, &reload->set, reload->diagnostics) != OK)
+        reload->set = NULL;
+    if (mailbox_post(reload->mailbox, &reload->done) != OK)
+        log_event(LOG_ERROR, "config_reload_lost", LOG_TEXT("the loop's mailbox is full or closed; send SIGHUP to try again"));
+    return NULL;
+}
+
+/* ---- in the loop ---- */
+
+static void log_failure(const struct reload *reload)
+{
+    const struct diagnostics *diagnostics = reload->diagnostics;
+    for (size_t i = 0; i < diagnostics->count && i < LOGGED_ERRORS; i++) {
+        const struct diagnostic *item = &diagnostics->items[i];
+        if (item->severity != SEVERITY_ERROR)
+            continue;
+        char text[1024];
+        diagnostics_format(item, text, sizeof text);
+        log_event(LOG_ERROR, "config_error", LOG_TEXT(text), LOG_STR("file", item->file), LOG_UINT("line", item->line));
+    }
+    log_event(LOG_ERROR, "config_reload_failed",
+              LOG_TEXT("the policies that run stay in force; mend the files (outrigger check shows all errors)"),
+              LOG_UINT("errors", diagnostics->errors));
+}
+
+static void log_restarts(const struct proxy_config *running, const struct proxy_config *wanted)
+{
+    const char *names[RESTART_NAMES];
+    const size_t count = proxy_config_restarts(running, wanted, names, RESTART_NAMES);
+    for (size_t i = 0; i < count && i < RESTART_NAMES; i++)
+        log_event(LOG_WARN, "config_needs_restart", LOG_TEXT("this part of the ProxyConfig changes only at a restart"),
+                  LOG_STR("field", names[i]));
+}
+
+static void swap(struct reload *reload)
+{
+    struct proxy *proxy = reload->proxy;
+    struct snapshot *snapshot = snapshot_new(&reload->set);
+    if (snapshot == NULL) {
+        policy_set_unref(&reload->set);
+        metrics_note_reload(proxy->metrics, false);
+        log_event(LOG_ERROR, "config_reload_failed", LOG_TEXT("no memory for the new policies; the old ones stay"));
+        return;
+    }
+    log_restarts(&proxy->snapshot->set->proxy, &snapshot->set->proxy);
+    proxy_swap(proxy, snapshot);
+    metrics_note_reload(proxy->metrics, true);
+    metrics_set_config_hash(proxy->metrics, snapshot->set->hash);
+    log_event(LOG_INFO, "config_reloaded", LOG_STR("hash", snapshot->set->hash),
+              LOG_UINT("policies", snapshot->set->document_count), LOG_UINT("rules", snapshot->set->rule_count));
+    snapshot_unref(&snapshot);
+}
+
+static void forget_parse(struct reload *reload)
+{
+    pthread_join(reload->thread, NULL);
+    reload->is_running = false;
+    diagnostics_fini(reload->diagnostics);
+    free(reload->diagnostics);
+    reload->diagnostics = NULL;
+}
+
+static void on_done(struct mail *mail)
+{
+    struct reload *reload = CONTAINER_OF(mail, struct reload, done);
+    if (reload->set == NULL) {
+        log_failure(reload);
+        metrics_note_reload(reload->proxy->metrics, false);
+    } else if (strcmp(reload->set->hash, reload->proxy->snapshot->set->hash) == 0) {
+        policy_set_unref(&reload->set); /* the same bytes: nothing to do */
+        metrics_note_reload(reload->proxy->metrics, true);
+    } else {
+        swap(reload);
+    }
+    forget_parse(reload);
+    if (reload->is_wanted_again)
+        reload_now(reload);
+}
+
+void reload_now(struct reload *reload)
+{
+    reload->is_wanted_again = reload->is_running;
+    if (reload->is_running)
+        return;
+    reload->diagnostics = calloc(1, sizeof *reload->diagnostics);
+    if (reload->diagnostics == NULL) {
+        log_event(LOG_ERROR, "config_reload_failed", LOG_TEXT("no memory to read the policies; the old ones stay"));
+        return;
+    }
+    diagnostics_init(reload->diagnostics);
+    mail_init(&reload->done, on_done);
+    reload->is_running = pthread_create(&reload->thread, NULL, parse, reload) == 0;
+    if (reload->is_running)
+        return;
+    diagnostics_fini(reload->diagnostics);
+    free(reload->diagnostics);
+    reload->diagnostics = NULL;
+    log_event(LOG_ERROR, "config_reload_failed", LOG_TEXT("no thread to read the policies; the old ones stay"));
+}
+
+static void on_change(struct watch *watch)
+{
+    reload_now(CONTAINER_OF(watch, struct reload, watch));
+}
+
+enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox *mailbox, const char *const *paths,
+                      size_t count)
+{
+    *reload = (struct reload){.proxy = proxy, .mailbox = mailbox, .paths = paths, .path_count = count};
+    return watch_open(&reload->watch, proxy->loop, paths, count, on_change);
+}
+
+void reload_stop(struct reload *reload, void (*on_closed)(struct watch *watch))
+{
+    watch_close(&reload->watch, on_closed);
+    if (!reload->is_running)
+        return;
+    forget_parse(reload);
+    policy_set_unref(&reload->set);
+}

@@ -1,0 +1,114 @@
+/* reply.c - see reply.h. */
+#include "request/reply.h"
+
+#include "http/local_reply.h"
+#include "request/rate_view.h"
+#include "request/relay.h"
+
+static bool is_by_policy(enum reason reason)
+{
+    return reason == REASON_CIRCUIT_OPEN || reason == REASON_RATE_LIMITED || reason == REASON_BULKHEAD_FULL ||
+           reason == REASON_QUEUE_TIMEOUT;
+}
+
+static bool is_timeout(enum reason reason)
+{
+    return reason == REASON_REQUEST_TIMEOUT || reason == REASON_ATTEMPT_TIMEOUT ||
+           reason == REASON_CONNECT_TIMEOUT || reason == REASON_IDLE_TIMEOUT || reason == REASON_MAX_DURATION;
+}
+
+const char *reply_place(const struct request *request)
+{
+    const struct call *call = &request->call;
+    const char *const *at = call->lane->policy->at;
+    if (is_by_policy(call->reason))
+        return at[call->refused_by] ? at[call->refused_by] : "";
+    if (is_timeout(call->reason))
+        return at[POLICY_FAMILY_TIMEOUTS] ? at[POLICY_FAMILY_TIMEOUTS] : "";
+    return "";
+}
+
+static struct span named(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? span_of(text) : SPAN_NONE;
+}
+
+static dur_ns retry_after(const struct request *request)
+{
+    const mono_ns at = request->call.reply_not_before;
+    return at == MONO_NEVER ? 0 : mono_until(request->proxy->loop->now, at);
+}
+
+static void put(struct h1_front *front, const struct local_reply *reply)
+{
+    char text[LOCAL_REPLY_MAX];
+    size_t len;
+    if (local_reply_write(reply, text, sizeof text, &len) != OK)
+        return;
+    h1_front_send_raw(front, span_make(text, len));
+    h1_front_flush(front);
+}
+
+static void send_local(struct request *request)
+{
+    const struct call *call = &request->call;
+    struct rate_state rate;
+    const bool has_rate = call->reason == REASON_RATE_LIMITED && rate_view(request, &rate);
+    const bool may_persist = request->front->may_persist && request->front->is_body_ended;
+    const struct local_reply reply = {
+        .reason = call->reason,
+        .detail = request->detail,
+        .target = span_of(call->lane->target->name),
+        .policy = named(call->lane->policy_name),
+        .rule = named(call->lane->rule_name),
+        .at = named(reply_place(request)),
+        .request_id = request->request_id,
+        .retry_after = retry_after(request),
+        .rate = has_rate ? &rate : NULL,
+        .wall_s = loop_wall(request->proxy->loop) / NS_PER_S,
+        .is_head = request->msg.method == METHOD_HEAD,
+        .is_last = !may_persist,
+        .is_keep_alive_said = may_persist && request->msg.version_minor == 0,
+        .is_retries_exhausted = call->is_exhausted,
+    };
+    request->has_response = true;
+    request->status = reason_http_status(call->reason);
+    put(request->front, &reply);
+}
+
+void reply_send(struct request *request)
+{
+    struct call *call = &request->call;
+    if (request->front == NULL)
+        return;
+    if (call->has_kept_head) {
+        relay_kept(request);
+        return;
+    }
+    metrics_count_rejection(request_destination(request)->metrics, call->reason);
+    send_local(request);
+    request_detach(request, false);
+    call_on_delivered(call, request->proxy->loop->now);
+}
+
+void reply_without_call(struct connection *connection, struct request *request, enum reason reason, const char *detail)
+{
+    struct proxy *proxy = connection->proxy;
+    struct entrance *entrance = connection->entrance;
+    struct metrics_target *metrics = proxy->unroutable;
+    if (entrance->target != NULL)
+        metrics = ((struct destination *)entrance->target->user)->metrics;
+    const bool may_persist = request != NULL && connection->front->may_persist && connection->front->is_body_ended;
+    const struct local_reply reply = {
+        .reason = reason,
+        .detail = detail,
+        .target = named(entrance->upstream),
+        .request_id = request ? request->request_id : SPAN_NONE,
+        .wall_s = loop_wall(proxy->loop) / NS_PER_S,
+        .is_head = request != NULL && request->msg.method == METHOD_HEAD,
+        .is_last = !may_persist,
+    };
+    metrics_count_rejection(metrics, reason);
+    metrics_count_request(metrics, NULL, reason_http_status(reason), FATE_FAILURE);
+    put(connection->front, &reply);
+}

@@ -1,0 +1,273 @@
+/* request.c - birth, actions and end of a request. See request.h. */
+#include "request/request.h"
+
+#include "base/check.h"
+#include "http/request_id.h"
+#include "request/attempt_io.h"
+#include "request/keep.h"
+#include "request/relay.h"
+#include "request/reply.h"
+#include "request/route.h"
+#include "request/tunnel.h"
+#include "request/upload.h"
+
+#include <stdlib.h>
+
+#define REQUEST_MAGIC 0x7e90e571u
+#define FREE_REQUESTS 256 /* kept for reuse: a warm proxy allocates nothing per call */
+
+/* ---- birth ---- */
+
+static struct request *request_take(struct proxy *proxy)
+{
+    struct list *first = list_first(&proxy->free_requests);
+    struct request *request;
+    if (first != NULL) {
+        request = CONTAINER_OF(first, struct request, link);
+        list_remove(first);
+        proxy->free_request_count--;
+    } else {
+        request = malloc(sizeof *request);
+        if (request == NULL)
+            return NULL;
+    }
+    memset(request, 0, offsetof(struct request, attempts));
+    return request;
+}
+
+static struct request *request_new(struct connection *connection)
+{
+    struct proxy *proxy = connection->proxy;
+    struct request *request = request_take(proxy);
+    if (request == NULL)
+        return NULL;
+    request->magic = REQUEST_MAGIC;
+    request->proxy = proxy;
+    request->connection = connection;
+    request->front = connection->front;
+    request->began_at = proxy->loop->now;
+    request->began_wall = loop_wall(proxy->loop);
+    request->attempt_count = 0;
+    arena_init(&request->arena, &proxy->arenas, REQUEST_ARENA_BYTES);
+    list_append(&proxy->requests, &request->link);
+    proxy->request_count++;
+    connection->request = request;
+    return request;
+}
+
+static void request_free(struct request *request)
+{
+    struct proxy *proxy = request->proxy;
+    keep_drop(request);
+    replay_fini(&request->replay);
+    arena_fini(&request->arena);
+    list_remove(&request->link);
+    proxy->request_count--;
+    proxy->busy_at = proxy->loop->now;
+    request->magic = 0;
+    if (proxy->free_request_count >= FREE_REQUESTS) {
+        free(request);
+        return;
+    }
+    list_append(&proxy->free_requests, &request->link);
+    proxy->free_request_count++;
+}
+
+static void name_request(struct request *request)
+{
+    request->request_id = message_value(&request->msg, HEADER_X_REQUEST_ID);
+    if (request->request_id.len > 0)
+        return;
+    struct rng *rng = &request->proxy->loop->rng;
+    char *id = arena_alloc(&request->arena, REQUEST_ID_LEN);
+    if (id == NULL)
+        return;
+    request_id_write(rng_next(rng), rng_next(rng), id);
+    request->request_id = span_make(id, REQUEST_ID_LEN);
+}
+
+static dur_ns caller_deadline(const struct request *request, const struct policy *policy)
+{
+    const char *name = policy->timeouts.deadline_header;
+    if (name == NULL)
+        return DUR_FOREVER;
+    const struct header *header = message_find_name(&request->msg, span_of(name));
+    if (header == NULL || header->value.len == 0 || header->value.len > 12)
+        return DUR_FOREVER;
+    int64_t ms = 0;
+    for (size_t i = 0; i < header->value.len; i++) {
+        const char digit = header->value.data[i];
+        if (digit < '0' || digit > '9')
+            return DUR_FOREVER;
+        ms = ms * 10 + (digit - '0');
+    }
+    return dur_mul(NS_PER_MS, ms);
+}
+
+static struct call_facts facts_of(const struct request *request, const struct lane *lane)
+{
+    const struct message *msg = &request->msg;
+    const struct retry_config *retry = &lane->policy->retry;
+    const bool has_key = retry->honours_idempotency_key && message_has(msg, HEADER_IDEMPOTENCY_KEY);
+    return (struct call_facts){
+        .method = msg->method,
+        .is_method_listed = route_is_method_listed(retry, msg),
+        .is_idempotent = method_is_idempotent(msg->method) || has_key,
+        .is_tunnel = msg->is_connect,
+        .caller_deadline = caller_deadline(request, lane->policy),
+    };
+}
+
+static enum reason proxy_refusal(const struct proxy *proxy)
+{
+    if (proxy->drain == DRAIN_REFUSING)
+        return REASON_SHUTDOWN;
+    return proxy->is_over_memory ? REASON_OVERLOADED : REASON_NONE;
+}
+
+static void request_unroutable(struct request *request, enum reason reason)
+{
+    reply_without_call(request->connection, request, reason, request->detail);
+    request_detach(request, false);
+    request_free(request);
+}
+
+void request_begin(struct connection *connection, struct message *msg)
+{
+    struct request *request = request_new(connection);
+    if (request == NULL || message_copy(msg, &request->arena, &request->msg) != OK) {
+        reply_without_call(connection, NULL, REASON_OVERLOADED, "no memory for the request");
+        h1_front_finish(connection->front, true);
+        if (request != NULL)
+            request_free(request);
+        connection->request = NULL;
+        return;
+    }
+    struct proxy *proxy = connection->proxy;
+    name_request(request);
+    if (proxy->access.cfg.mode != ACCESS_OFF)
+        request->client = arena_copy(&request->arena, span_of(connection->peer));
+    struct lane *lane = NULL;
+    const enum reason reason = route_request(proxy, connection->entrance, &request->msg, &lane, &request->detail);
+    if (lane == NULL) {
+        request_unroutable(request, reason);
+        return;
+    }
+    const struct call_facts facts = facts_of(request, lane);
+    const enum reason refusal = reason != REASON_NONE ? reason : proxy_refusal(proxy);
+    attempt_init(&request->attempt, &proxy->pool, &attempt_io_handler);
+    upload_begin(request, lane->policy, &facts);
+    if (refusal != REASON_NONE)
+        call_refuse(&request->call, &proxy->engine, lane, &facts, refusal, proxy->loop->now);
+    else
+        call_begin(&request->call, &proxy->engine, lane, &facts, proxy->loop->now);
+}
+
+void request_refuse_head(struct connection *connection, enum reason reason, const char *detail)
+{
+    reply_without_call(connection, NULL, reason, detail);
+    h1_front_finish(connection->front, true);
+}
+
+/* ---- the caller ---- */
+
+void request_detach(struct request *request, bool is_last)
+{
+    struct connection *connection = request->connection;
+    if (connection == NULL)
+        return;
+    request->connection = NULL;
+    request->front = NULL;
+    connection->request = NULL;
+    h1_front_finish(connection->front, is_last);
+}
+
+void request_cancel(struct request *request)
+{
+    struct connection *connection = request->connection;
+    request->connection = NULL;
+    request->front = NULL;
+    connection->request = NULL;
+    h1_front_close(connection->front, STREAM_END_ORDERLY);
+    call_on_cancel(&request->call, request->proxy->loop->now);
+}
+
+static void abort_downstream(struct request *request)
+{
+    struct connection *connection = request->connection;
+    if (connection == NULL)
+        return;
+    request->connection = NULL;
+    request->front = NULL;
+    connection->request = NULL;
+    h1_front_close(connection->front, STREAM_END_RESET);
+}
+
+/* ---- the end ---- */
+
+static void count_request(struct request *request)
+{
+    const struct lane *lane = request->call.lane;
+    struct metrics_target *metrics = request_destination(request)->metrics;
+    metrics_count_request(metrics, lane->user, request->status, request->call.fate);
+    if (!request->is_tunnel)
+        metrics_note_duration(metrics, mono_since(request->proxy->loop->now, request->began_at));
+}
+
+static void log_request(struct request *request)
+{
+    const struct call *call = &request->call;
+    const bool is_refusal = call->reason != REASON_NONE && !call->has_kept_head;
+    if (!access_log_wants(&request->proxy->access, is_refusal))
+        return;
+    const struct access_entry entry = {
+        .wall_ns = request->began_wall,
+        .request_id = request->request_id,
+        .target = call->lane->target->name,
+        .rule = call->lane->rule_name,
+        .method = request->msg.method_name,
+        .path = request->msg.target,
+        .client = request->client,
+        .status = request->status,
+        .fate = call->fate,
+        .reason = call->reason,
+        .at = is_refusal ? reply_place(request) : NULL,
+        .took = mono_since(request->proxy->loop->now, request->began_at),
+        .bytes_in = request->bytes_in,
+        .bytes_out = request->bytes_out,
+        .attempts = request->attempts,
+        .attempt_count = request->attempt_count,
+    };
+    access_log_write(&entry);
+}
+
+static void request_finish(struct request *request)
+{
+    count_request(request);
+    log_request(request);
+    if (request->is_tunnel)
+        request->proxy->tunnel_count--;
+    attempt_abort(&request->attempt);
+    if (request->connection != NULL)
+        request_detach(request, true);
+    call_fini(&request->call);
+    request_free(request);
+}
+
+void request_perform(struct request *request, unsigned actions)
+{
+    if (actions & CALL_ABORT_ATTEMPT)
+        attempt_io_abort(request);
+    if (actions & CALL_START_ATTEMPT)
+        attempt_io_start(request);
+    if (actions & CALL_KEEP)
+        keep_begin(request);
+    if (actions & CALL_RELAY)
+        relay_begin(request);
+    if (actions & CALL_REPLY)
+        reply_send(request);
+    if (actions & CALL_ABORT_DOWNSTREAM)
+        abort_downstream(request);
+    if (actions & CALL_FINISH)
+        request_finish(request);
+}

@@ -1,0 +1,94 @@
+/* request.h - one call of the app, as the proxy holds it: head, call, attempt, body on both ways.
+ *
+ * Born when a head is complete, on an arena of its own; gone at CALL_FINISH. Whoever has work for a part of its life is
+ * a file: route, upload (the caller's body), attempt_io (what the upstream says), relay (the response), keep (a failed
+ * head held back), reply (our own answers), tunnel. Loop thread only.
+ *   INVARIANT: front == NULL, or front->user == this request. */
+#ifndef OUTRIGGER_REQUEST_REQUEST_H
+#define OUTRIGGER_REQUEST_REQUEST_H
+
+#include "base/arena.h"
+#include "call/call.h"
+#include "codec/h1_front.h"
+#include "http/message.h"
+#include "request/connection.h"
+#include "request/proxy.h"
+#include "request/replay.h"
+#include "telemetry/access_log.h"
+#include "upstream/attempt.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REQUEST_ARENA_BYTES (256 * 1024) /* heads and trailers of one call; bounded by limits.maxHeaderBytes anyway */
+
+struct kept { /* a failed response held until the next attempt reaches the wire */
+    bool is_on;
+    bool is_complete;
+    bool is_stalled; /* more body than is kept: the upstream is stopped */
+    struct message head;
+    struct replay body;
+    struct span trailers;
+};
+
+struct request {
+    uint32_t magic;
+    struct list link; /* proxy.requests, or proxy.free_requests */
+    struct proxy *proxy;
+    struct connection *connection; /* NULL once the caller has gone or has its answer */
+    struct h1_front *front;        /* the same, as the codec knows it */
+    struct arena arena;
+    struct message msg;
+    struct call call;
+    struct attempt attempt;
+    struct span request_id;
+    struct span client; /* its address, where it may be logged */
+    mono_ns began_at;
+    int64_t began_wall;
+    const char *detail; /* of a refusal by the parser */
+
+    struct replay replay;
+    struct span upload_trailers;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    bool is_upload_done;   /* the caller's whole body is here */
+    bool has_sent_head;    /* the attempt's request head was written */
+    bool is_continue_sent; /* a 100 was relayed: the caller sends now */
+    bool has_response;     /* a head went downstream */
+    bool is_relaying;
+    bool is_tunnel;
+    bool is_tunnel_up_done;   /* the caller's side has ended */
+    bool is_tunnel_down_done; /* the upstream's side has ended */
+    int status;               /* sent downstream; 0 = nothing yet */
+    struct message *head;     /* the upstream's head, during its callback only */
+    struct kept kept;
+    struct access_attempt attempts[ACCESS_ATTEMPTS_MAX];
+    size_t attempt_count;
+};
+
+void request_begin(struct connection *connection, struct message *msg);
+/* A head has come: routes it and begins its call. */
+
+void request_refuse_head(struct connection *connection, enum reason reason, const char *detail);
+/* What came is no request: answers it. */
+
+void request_cancel(struct request *request);
+/* The caller left. */
+
+void request_detach(struct request *request, bool is_last);
+/* The caller has its whole answer: the connection is free for the next request, or ends. */
+
+static inline struct destination *request_destination(const struct request *request)
+{
+    return request->call.lane->target->user;
+}
+
+static inline struct request *request_of(const struct call *call)
+{
+    return (struct request *)(void *)((char *)(uintptr_t)call - offsetof(struct request, call));
+}
+
+void request_perform(struct request *request, unsigned actions);
+/* Does what the call asked for; see enum call_action. */
+
+#endif

@@ -1,0 +1,169 @@
+/* route.c - see route.h. */
+#include "request/route.h"
+
+#include "base/check.h"
+#include "http/hop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TARGET_NAME_BYTES 300 /* a host of 255 bytes, brackets, port */
+#define HTTP_PORT 80
+
+void route_host_port(const char *target, struct span *host, uint16_t *port)
+{
+    const char *colon = strrchr(target, ':');
+    *port = colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
+    *host = span_make(target, colon ? (size_t)(colon - target) : strlen(target));
+    if (host->len >= 2 && host->data[0] == '[')
+        *host = span_make(host->data + 1, host->len - 2);
+}
+
+static size_t lower(char *out, struct span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        const char c = text.data[i];
+        out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    }
+    return text.len;
+}
+
+static struct span target_name(char name[TARGET_NAME_BYTES], const struct message *msg)
+{
+    char host[TARGET_NAME_BYTES];
+    size_t len = lower(host, span_make(msg->host.data, msg->host.len < 256 ? msg->host.len : 256));
+    if (len > 1 && host[len - 1] == '.')
+        len--;
+    const int port = msg->port ? msg->port : HTTP_PORT;
+    const char *format = msg->is_ipv6_host ? "[%.*s]:%d" : "%.*s:%d";
+    const int n = snprintf(name, TARGET_NAME_BYTES, format, (int)len, host, port);
+    return span_make(name, (size_t)n);
+}
+
+/* ---- loops ---- */
+
+static bool is_this_host(struct span host)
+{
+    return span_is_nocase(host, SPAN("localhost")) || span_starts_with(host, SPAN("127.")) ||
+           span_is(host, SPAN("::1"));
+}
+
+/* A tunnel carries no Via: the only sign of a loop is that it leads to a door of ours. */
+static bool is_our_door(const struct proxy *proxy, struct span host, uint16_t port)
+{
+    if (!is_this_host(host))
+        return false;
+    LIST_FOREACH(link, &proxy->entrances)
+    {
+        const struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
+        if (address_port(listener_address(&entrance->listener)) == port)
+            return true;
+    }
+    return false;
+}
+
+/* ---- targets ---- */
+
+static enum reason find_target(struct proxy *proxy, struct span name, struct target **out)
+{
+    struct target *target = target_table_lookup(&proxy->targets, name);
+    if (target != NULL) {
+        *out = target;
+        return REASON_NONE;
+    }
+    char text[TARGET_NAME_BYTES];
+    struct span host;
+    uint16_t port;
+    snprintf(text, sizeof text, "%.*s", SPAN_ARGS(name));
+    route_host_port(text, &host, &port);
+    const struct document *document = policy_set_find(proxy->snapshot->set, host, port);
+    const struct plan *plan = snapshot_plan(proxy->snapshot, document);
+    if (target_table_add(&proxy->targets, name, plan, proxy->loop->now, &target) != OK)
+        return REASON_OVERLOADED;
+    struct destination *destination = target->user;
+    destination->document = document;
+    *out = target;
+    return REASON_NONE;
+}
+
+static enum reason find_by_request(struct proxy *proxy, const struct message *msg, struct target **out,
+                                   const char **detail)
+{
+    char name[TARGET_NAME_BYTES];
+    if (msg->host.len == 0) {
+        *detail = "no Host: on this port the request itself must name its target";
+        return REASON_BAD_REQUEST;
+    }
+    if (is_our_door(proxy, msg->host, msg->port ? msg->port : HTTP_PORT))
+        return REASON_LOOP;
+    return find_target(proxy, target_name(name, msg), out);
+}
+
+static enum reason find_by_entrance(struct proxy *proxy, struct entrance *entrance, struct target **out)
+{
+    const enum reason reason = entrance->target ? REASON_NONE
+                                                : find_target(proxy, span_of(entrance->upstream), &entrance->target);
+    *out = entrance->target;
+    return reason;
+}
+
+/* ---- rules ---- */
+
+static struct span header_of(const void *context, struct span name)
+{
+    const struct header *header = message_find_name(context, name);
+    return header ? header->value : SPAN_NONE;
+}
+
+static struct lane *lane_of(struct target *target, const struct message *msg)
+{
+    const struct destination *destination = target->user;
+    const struct document *document = destination->document;
+    if (document == NULL || document->rule_count == 0)
+        return target->lanes[0];
+    struct span query = msg->query;
+    if (query.len > 0)
+        query = span_make(query.data + 1, query.len - 1);
+    const struct match_input input = {.method = msg->method_name,
+                                      .path = msg->path,
+                                      .query = query,
+                                      .is_grpc = false,
+                                      .header = header_of,
+                                      .context = msg};
+    const struct rule *rule = document_match(document, &input);
+    return target->lanes[rule ? rule->index + 1 : 0];
+}
+
+enum reason route_request(struct proxy *proxy, struct entrance *entrance, const struct message *msg,
+                          struct lane **out, const char **detail)
+{
+    struct target *target = NULL;
+    const bool is_explicit = entrance->upstream[0] != '\0';
+    if (is_explicit && msg->is_connect) {
+        *detail = "CONNECT is for the outbound port: this listener leads to one upstream only";
+        return REASON_BAD_REQUEST;
+    }
+    const enum reason reason = is_explicit ? find_by_entrance(proxy, entrance, &target)
+                                           : find_by_request(proxy, msg, &target, detail);
+    if (reason != REASON_NONE)
+        return reason;
+    *out = lane_of(target, msg);
+    return hop_is_loop(msg, span_of(proxy->pseudonym)) ? REASON_LOOP : REASON_NONE;
+}
+
+static bool is_in(const char *const *names, struct span name)
+{
+    for (; names != NULL && *names != NULL; names++)
+        if (span_is(span_of(*names), name))
+            return true;
+    return false;
+}
+
+bool route_is_method_listed(const struct retry_config *cfg, const struct message *msg)
+{
+    if (cfg->honours_idempotency_key && message_has(msg, HEADER_IDEMPOTENCY_KEY))
+        return true;
+    if (msg->method != METHOD_OTHER)
+        return (cfg->methods & method_bit(msg->method)) != 0;
+    return is_in(cfg->other_methods, msg->method_name);
+}

@@ -1,0 +1,30 @@
+/* snapshot.h - one loaded configuration, as the loop uses it: the policy set and a plan for each document.
+ *
+ * Immutable; a reload makes a new one and swaps it in at a turn's start. Lanes (and so calls) hold references: a call
+ * ends under the policy that it began with. Loop thread only. */
+#ifndef OUTRIGGER_REQUEST_SNAPSHOT_H
+#define OUTRIGGER_REQUEST_SNAPSHOT_H
+
+#include "call/target.h"
+#include "config/policy_set.h"
+
+#include <stdint.h>
+
+struct snapshot {
+    uint32_t magic;
+    uint32_t refs;
+    struct policy_set *set; /* a reference */
+    struct plan *plans;     /* one per document, and a last one for hosts that no document names */
+    struct plan_rule *rules;
+};
+
+struct snapshot *snapshot_new(struct policy_set **set);
+/* Consumes the reference *set. NULL, and nothing consumed, without memory. One reference. */
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot);
+void snapshot_unref(struct snapshot **snapshot);
+
+const struct plan *snapshot_plan(const struct snapshot *snapshot, const struct document *document);
+/* The plan of a document of this snapshot; NULL: of no document. */
+
+#endif

@@ -1,0 +1,100 @@
+/* upload.c - see upload.h. */
+#include "request/upload.h"
+
+static bool is_sending(const struct request *request)
+{
+    return request->has_sent_head && request->attempt.back != NULL && !request->is_tunnel;
+}
+
+/* The clocks stand still while the caller's bytes are the only thing that is missing. Behind an Expect the upstream
+ * speaks first: its 100, or the caller's own impatience, ends that. */
+static void update_clock(struct request *request)
+{
+    const mono_ns now = request->proxy->loop->now;
+    const bool is_callers_turn =
+        !request->msg.expects_continue || request->is_continue_sent || request->bytes_in > 0;
+    const bool waits = is_sending(request) && !request->is_upload_done && is_callers_turn &&
+                       !h1_back_is_blocked(request->attempt.back) && !request->has_response;
+    call_resume(&request->call, now);
+    if (waits)
+        call_pause(&request->call, now);
+}
+
+static void read_caller(struct request *request, bool is_wanted)
+{
+    if (request->front != NULL && !request->is_upload_done)
+        h1_front_read_body(request->front, is_wanted);
+}
+
+void upload_begin(struct request *request, const struct policy *policy, const struct call_facts *facts)
+{
+    const struct message *msg = &request->msg;
+    request->is_upload_done =
+        msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
+    const bool may_repeat =
+        facts->is_idempotent || (policy->retry.mode != POLICY_OFF && facts->is_method_listed);
+    replay_init(&request->replay, &request->proxy->replay, may_repeat ? policy->retry.max_body_bytes : 0);
+}
+
+void upload_open(struct request *request)
+{
+    struct h1_back *back = request->attempt.back;
+    request->has_sent_head = true;
+    h1_back_send_body(back, replay_span(&request->replay));
+    if (request->is_upload_done)
+        h1_back_send_end(back, request->upload_trailers);
+    h1_back_flush(back);
+    if (request->is_upload_done)
+        return;
+    read_caller(request, !h1_back_is_blocked(back));
+    update_clock(request);
+}
+
+/* A length that cannot be kept is known at the first byte: what is kept until then would be copied for nothing. */
+static void keep_for_replay(struct request *request, struct span bytes)
+{
+    const struct message *msg = &request->msg;
+    if (request->bytes_in == 0 && msg->has_content_length && msg->content_length > request->replay.limit)
+        replay_give_up(&request->replay, request->replay.limit == 0 ? REPLAY_COMMITTED : REPLAY_BODY_TOO_LARGE);
+    replay_add(&request->replay, bytes);
+}
+
+void upload_bytes(struct request *request, struct span bytes)
+{
+    keep_for_replay(request, bytes);
+    request->bytes_in += bytes.len;
+    call_touch(&request->call, request->proxy->loop->now);
+    if (!is_sending(request))
+        return;
+    h1_back_send_body(request->attempt.back, bytes);
+    if (h1_back_is_blocked(request->attempt.back))
+        read_caller(request, false);
+    update_clock(request);
+}
+
+void upload_end(struct request *request, struct span trailers)
+{
+    request->is_upload_done = true;
+    if (trailers.len > 0)
+        request->upload_trailers = arena_copy(&request->arena, trailers);
+    if (!is_sending(request))
+        return;
+    h1_back_send_end(request->attempt.back, request->upload_trailers);
+    h1_back_flush(request->attempt.back);
+    call_resume(&request->call, request->proxy->loop->now);
+}
+
+void upload_stop(struct request *request)
+{
+    request->has_sent_head = false;
+    read_caller(request, false);
+    call_resume(&request->call, request->proxy->loop->now);
+}
+
+void upload_go_on(struct request *request)
+{
+    if (!is_sending(request))
+        return;
+    read_caller(request, !h1_back_is_blocked(request->attempt.back));
+    update_clock(request);
+}

@@ -1,0 +1,77 @@
+/* attempt.h - one try at an upstream: find an endpoint, take or make a connection, send, hear.
+ *
+ * attempt_start never calls back from inside; it says ATTEMPT_READY when a pooled connection is in hand and the request
+ * can be sent at once, else on_ready or on_failed follows. After on_end, attempt_release; at any time, attempt_abort.
+ * Between start and release or abort the endpoint counts it in flight (the balancer's measure).
+ * Example: if (attempt_start(&a, &order) == ATTEMPT_READY) attempt_send(...)
+ * Ownership: embedded in the request; holds its endpoint and connection. Loop thread only. */
+#ifndef OUTRIGGER_UPSTREAM_ATTEMPT_H
+#define OUTRIGGER_UPSTREAM_ATTEMPT_H
+
+#include "base/reason.h"
+#include "net/loop.h"
+#include "upstream/balancer.h"
+#include "upstream/pool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ATTEMPT_TRIED_MAX 8 /* endpoints remembered as tried by a call; further ones count as untried */
+
+struct attempt;
+
+struct attempt_handler {
+    void (*on_ready)(struct attempt *attempt); /* connected: send now */
+    void (*on_interim)(struct attempt *attempt, struct message *msg);
+    void (*on_head)(struct attempt *attempt, struct message *msg);
+    void (*on_body)(struct attempt *attempt, struct span bytes);
+    void (*on_end)(struct attempt *attempt, struct span trailers);
+    void (*on_failed)(struct attempt *attempt, enum reason reason, const char *detail);
+    void (*on_writable)(struct attempt *attempt);
+    void (*on_endpoint)(struct attempt *attempt); /* attempt->endpoint was chosen; may come from inside start */
+};
+
+enum attempt_state { ATTEMPT_NONE = 0, ATTEMPT_RESOLVING, ATTEMPT_CONNECTING, ATTEMPT_OPEN, ATTEMPT_FAILING };
+enum attempt_start { ATTEMPT_LATER, ATTEMPT_READY };
+
+struct attempt_order {
+    struct endpoint_set *endpoints;
+    uint64_t wanted;   /* id of the endpoint that the gate admitted; 0 = the balancer chooses */
+    bool may_repeat;   /* may the call be repeated if the connection turns out dead? */
+    bool needs_fresh;  /* a pooled connection just failed: take none */
+    bool is_tunnel;    /* never from the pool, never to it */
+};
+
+struct attempt {
+    enum attempt_state state;
+    struct pool *pool;
+    const struct attempt_handler *handler;
+    struct attempt_order order;
+    struct endpoint_wait wait;
+    struct endpoint *endpoint; /* a reference while the attempt is on */
+    struct h1_back *back;
+    struct loop_task failure_task;
+    enum reason failure;
+    const char *failure_detail;
+    bool is_reused;
+    bool has_fallen_back;
+    uint64_t tried[ATTEMPT_TRIED_MAX];
+    uint32_t tried_count;
+};
+
+void attempt_init(struct attempt *attempt, struct pool *pool, const struct attempt_handler *handler);
+
+enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_order *order);
+
+void attempt_release(struct attempt *attempt, dur_ns pool_idle);
+/* After on_end: the connection goes to the pool, or is closed where it cannot serve again. */
+
+void attempt_abort(struct attempt *attempt);
+/* Ends it now, in any state; no callback follows. Harmless when none is on. */
+
+static inline bool attempt_is_on(const struct attempt *attempt)
+{
+    return attempt->state != ATTEMPT_NONE;
+}
+
+#endif

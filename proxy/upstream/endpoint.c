@@ -1,0 +1,403 @@
+/* endpoint.c - see endpoint.h. Invariants: `members` are exactly the listed endpoints, each with
+ * one reference of the set; `usable` are those of `family`, which is one that has members. */
+#include "upstream/endpoint.h"
+
+#include "base/check.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ENDPOINT_MAGIC 0x454e4450U
+#define SET_MAGIC 0x45534554U
+#define REFRESH_MIN                                                                                \
+    (1 *                                                                                           \
+     NS_PER_S) /* a TTL of 0 must not mean a DNS query per call; also the pause after a failure */
+#define REFRESH_MAX                                                                                \
+    (60 * NS_PER_S)               /* a TTL of a day must not pin calls to a host that has moved    \
+                                   */
+#define REFRESH_JITTER_PERCENT 10 /* a fleet of proxies must not ask in step */
+#define OVERDUE_AFTER (30 * NS_PER_S)
+#define PATIENCE (1 * NS_PER_S)
+#define UNIX_PREFIX SPAN("unix:")
+
+/* ---- one endpoint ---- */
+
+static struct endpoint *endpoint_new(struct endpoint_set *set, const struct address *address)
+{
+    struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+    if (endpoint == NULL) {
+        return NULL;
+    }
+    endpoint->magic = ENDPOINT_MAGIC;
+    endpoint->refs = 1;
+    endpoint->id = address_hash(address);
+    endpoint->is_listed = true;
+    endpoint->set = set;
+    endpoint->hooks = set->hooks;
+    endpoint->address = *address;
+    address_text(address, endpoint->text);
+    list_append(&set->members, &endpoint->link);
+    set->member_count++;
+    return endpoint;
+}
+
+struct endpoint *endpoint_ref(struct endpoint *endpoint)
+{
+    CHECK_OBJ(endpoint, ENDPOINT_MAGIC);
+    endpoint->refs++;
+    return endpoint;
+}
+
+void endpoint_unref(struct endpoint **endpoint_ref)
+{
+    struct endpoint *endpoint = *endpoint_ref;
+    CHECK_OBJ(endpoint, ENDPOINT_MAGIC);
+    *endpoint_ref = NULL;
+    if (--endpoint->refs > 0) {
+        return;
+    }
+    INVARIANT(!endpoint->is_listed);
+    if (endpoint->hooks.on_free != NULL) {
+        endpoint->hooks.on_free(endpoint->hooks.context, endpoint);
+    }
+    endpoint->magic = 0;
+    free(endpoint);
+}
+
+static int family_of(const struct endpoint *endpoint)
+{
+    return endpoint->address.any.sa_family;
+}
+
+/* ---- the list ---- */
+
+static void unlist(struct endpoint_set *set, struct endpoint *endpoint, struct list *leaving)
+{
+    list_remove(&endpoint->link);
+    list_append(leaving, &endpoint->link);
+    set->member_count--;
+    endpoint->is_listed = false;
+    endpoint->set = NULL;
+}
+
+static void let_go(struct list *leaving)
+{
+    while (!list_is_empty(leaving)) {
+        struct endpoint *endpoint = CONTAINER_OF(list_first(leaving), struct endpoint, link);
+        list_remove(&endpoint->link);
+        if (endpoint->hooks.on_left != NULL) {
+            endpoint->hooks.on_left(endpoint->hooks.context, endpoint);
+        }
+        endpoint_unref(&endpoint);
+    }
+}
+
+static struct endpoint *find_member(const struct endpoint_set *set, const struct address *address)
+{
+    LIST_FOREACH (link, &set->members) {
+        struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
+        if (address_equal(&endpoint->address, address)) {
+            return endpoint;
+        }
+    }
+    return NULL;
+}
+
+static bool has_family(const struct endpoint_set *set, int family)
+{
+    LIST_FOREACH (link, &set->members) {
+        if (family_of(CONTAINER_OF(link, struct endpoint, link)) == family) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `usable` has room for every member. */
+static void use_family(struct endpoint_set *set, int family)
+{
+    set->family = family;
+    set->usable_count = 0;
+    LIST_FOREACH (link, &set->members) {
+        struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
+        if (family_of(endpoint) == family) {
+            set->usable[set->usable_count++] = endpoint;
+        }
+    }
+}
+
+static bool names(const struct resolver_answer *answer, const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < answer->count; i++) {
+        if (address_equal(&answer->addresses[i], &endpoint->address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void unlist_absent(struct endpoint_set *set, const struct resolver_answer *answer,
+                          struct list *leaving)
+{
+    LIST_FOREACH_SAFE (link, following, &set->members) {
+        struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
+        if (!names(answer, endpoint)) {
+            unlist(set, endpoint, leaving);
+        }
+    }
+}
+
+/* The list becomes what the answer says; endpoints that are in both stay the same objects. */
+static enum err MUST_CHECK apply_addresses(struct endpoint_set *set,
+                                           const struct resolver_answer *answer)
+{
+    struct list leaving;
+    bool has_changed = false;
+    struct endpoint **usable =
+        realloc(set->usable, (set->member_count + answer->count) * sizeof(*usable));
+    if (usable == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    set->usable = usable;
+    for (size_t i = 0; i < answer->count; i++) {
+        if (find_member(set, &answer->addresses[i]) == NULL) {
+            has_changed = true;
+            if (endpoint_new(set, &answer->addresses[i]) == NULL) {
+                use_family(set, set->family);
+                return ERR_NO_MEMORY; /* nobody has been removed; the next answer completes the list
+                                       */
+            }
+        }
+    }
+    list_init(&leaving);
+    unlist_absent(set, answer, &leaving);
+    set->counts.changes += has_changed || !list_is_empty(&leaving) ? 1 : 0;
+    if (!has_family(set, set->family)) {
+        set->family =
+            has_family(set, AF_INET)
+                ? AF_INET
+                : family_of(CONTAINER_OF(list_first(&set->members), struct endpoint, link));
+    }
+    use_family(set, set->family);
+    let_go(&leaving);
+    return OK;
+}
+
+/* ---- asking DNS ---- */
+
+static dur_ns jittered(struct endpoint_set *set, dur_ns interval)
+{
+    dur_ns most = interval / 100 * REFRESH_JITTER_PERCENT;
+    return interval + rng_between(&set->loop->rng, -most, most);
+}
+
+static void take_failure(struct endpoint_set *set, const char *failure)
+{
+    set->counts.failures++;
+    if (set->failure == NULL) {
+        log_event(LOG_WARN, "dns_failed",
+                  LOG_TEXT(set->member_count > 0 ? "the addresses known so far stay in use"
+                                                 : "calls to this host fail until DNS answers"),
+                  LOG_STR("host", set->host), LOG_STR("error", failure));
+    }
+    set->failure = failure;
+    set->refresh_at = mono_add(set->loop->now, jittered(set, REFRESH_MIN));
+    set->overdue_at = MONO_NEVER;
+}
+
+static void take_answer(struct endpoint_set *set, const struct resolver_answer *answer)
+{
+    dur_ns interval = dur_min(dur_max(answer->ttl, REFRESH_MIN), REFRESH_MAX);
+    if (apply_addresses(set, answer) != OK) {
+        take_failure(set, "out of memory");
+        return;
+    }
+    if (set->failure != NULL) {
+        log_event(LOG_INFO, "dns_recovered", LOG_STR("host", set->host),
+                  LOG_UINT("endpoints", set->member_count));
+    }
+    set->failure = NULL;
+    set->refresh_at = mono_add(set->loop->now, jittered(set, interval));
+    set->overdue_at = mono_add(set->refresh_at, OVERDUE_AFTER);
+}
+
+static void answer_waits(struct endpoint_set *set)
+{
+    wheel_clear(set->loop->wheel, &set->patience);
+    if (!list_is_empty(&set->waits)) {
+        loop_defer(set->loop, &set->answer_waits);
+    }
+}
+
+static void on_answer(void *context, const struct resolver_answer *answer)
+{
+    struct endpoint_set *set = context;
+    CHECK_OBJ(set, SET_MAGIC);
+    set->lookup = NULL;
+    if (answer->count > 0) {
+        take_answer(set, answer);
+    } else {
+        take_failure(set, answer->failure);
+    }
+    answer_waits(set);
+}
+
+static void ask(struct endpoint_set *set)
+{
+    set->counts.lookups++;
+    enum err result =
+        resolver_lookup(set->resolver, span_of(set->host), set->port, on_answer, set, &set->lookup);
+    if (result != OK) {
+        take_failure(set, err_text(result));
+    }
+}
+
+static void on_patience(struct timer *timer, mono_ns now)
+{
+    struct endpoint_set *set = CONTAINER_OF(timer, struct endpoint_set, patience);
+    (void)now;
+    set->overdue_at = MONO_NEVER; /* old addresses are better than none */
+    answer_waits(set);
+}
+
+static void on_answer_waits(struct loop_task *task)
+{
+    struct endpoint_set *set = CONTAINER_OF(task, struct endpoint_set, answer_waits);
+    enum reason reason = set->usable_count > 0 ? REASON_NONE : REASON_DNS_FAILURE;
+    struct list ready;
+    list_init(&ready);
+    while (!list_is_empty(&set->waits)) {
+        struct list *link = list_first(&set->waits);
+        list_remove(link);
+        list_append(&ready, link);
+    }
+    while (!list_is_empty(&ready)) { /* a callback may wait again, cancel others, or free the set */
+        struct endpoint_wait *wait = CONTAINER_OF(list_first(&ready), struct endpoint_wait, link);
+        list_remove(&wait->link);
+        wait->on_ready(wait, reason);
+    }
+}
+
+/* ---- life ---- */
+
+static enum err fix(struct endpoint_set *set, const struct address *address)
+{
+    const struct resolver_answer answer = {.addresses = address, .count = 1, .ttl = DUR_FOREVER};
+    set->is_fixed = true;
+    return apply_addresses(set, &answer);
+}
+
+enum err endpoint_set_new(struct loop *loop, struct resolver *resolver, struct span host,
+                          uint16_t port, const struct endpoint_hooks *hooks,
+                          struct endpoint_set **out)
+{
+    struct address literal;
+    bool is_literal =
+        (span_starts_with(host, UNIX_PREFIX) ? address_parse(host, &literal)
+                                             : address_from_ip(host, port, &literal)) == OK;
+    if (!is_literal && !resolver_is_name(host)) {
+        return ERR_INVALID;
+    }
+    struct endpoint_set *set = calloc(1, sizeof(*set));
+    if (set == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    set->magic = SET_MAGIC;
+    set->loop = loop;
+    set->resolver = resolver;
+    set->port = port;
+    INVARIANT(host.len < sizeof(set->host));
+    memcpy(set->host, host.data, host.len);
+    list_init(&set->members);
+    list_init(&set->waits);
+    loop_task_init(&set->answer_waits, on_answer_waits);
+    timer_init(&set->patience, on_patience);
+    if (hooks != NULL) {
+        set->hooks = *hooks;
+    }
+    if (is_literal && fix(set, &literal) != OK) {
+        endpoint_set_free(&set);
+        return ERR_NO_MEMORY;
+    }
+    *out = set;
+    return OK;
+}
+
+void endpoint_set_free(struct endpoint_set **set_ref)
+{
+    struct endpoint_set *set = *set_ref;
+    struct list leaving;
+    CHECK_OBJ(set, SET_MAGIC);
+    INVARIANT(list_is_empty(&set->waits));
+    *set_ref = NULL;
+    if (set->lookup != NULL) {
+        resolver_cancel(&set->lookup);
+    }
+    wheel_clear(set->loop->wheel, &set->patience);
+    loop_task_cancel(&set->answer_waits);
+    list_init(&leaving);
+    LIST_FOREACH_SAFE (link, following, &set->members) {
+        unlist(set, CONTAINER_OF(link, struct endpoint, link), &leaving);
+    }
+    set->magic = 0;
+    free(set->usable);
+    free(set);
+    let_go(&leaving);
+}
+
+/* An overdue answer is not used while there is hope of a new one. */
+static bool is_usable(const struct endpoint_set *set)
+{
+    return set->usable_count > 0 && (set->lookup == NULL || set->loop->now < set->overdue_at);
+}
+
+bool endpoint_set_use(struct endpoint_set *set)
+{
+    CHECK_OBJ(set, SET_MAGIC);
+    if (set->is_fixed) {
+        return true;
+    }
+    if (set->lookup == NULL && set->loop->now >= set->refresh_at) {
+        ask(set);
+    }
+    return is_usable(set);
+}
+
+void endpoint_set_wait(struct endpoint_set *set, struct endpoint_wait *wait)
+{
+    CHECK_OBJ(set, SET_MAGIC);
+    list_append(&set->waits, &wait->link);
+    if (set->lookup == NULL) {
+        loop_defer(set->loop, &set->answer_waits);
+    } else if (set->usable_count > 0 && !timer_is_set(&set->patience)) {
+        wheel_set(set->loop->wheel, &set->patience, mono_add(set->loop->now, PATIENCE));
+    }
+}
+
+/* ---- the second family ---- */
+
+struct endpoint *endpoint_fallback(const struct endpoint *failed)
+{
+    struct endpoint *best = NULL;
+    CHECK_OBJ(failed, ENDPOINT_MAGIC);
+    if (failed->set == NULL) {
+        return NULL;
+    }
+    LIST_FOREACH (link, &failed->set->members) {
+        struct endpoint *other = CONTAINER_OF(link, struct endpoint, link);
+        if (family_of(other) != family_of(failed) &&
+            (best == NULL || other->in_flight < best->in_flight)) {
+            best = other;
+        }
+    }
+    return best;
+}
+
+void endpoint_connected(struct endpoint *endpoint)
+{
+    CHECK_OBJ(endpoint, ENDPOINT_MAGIC);
+    if (endpoint->set != NULL && endpoint->set->family != family_of(endpoint)) {
+        use_family(endpoint->set, family_of(endpoint));
+    }
+}
