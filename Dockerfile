@@ -6,6 +6,7 @@ RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq 
 WORKDIR /src
 COPY CMakeLists.txt ./
 COPY proxy proxy
+COPY policies/default.yaml policies/default.yaml
 COPY tests/CMakeLists.txt tests/CMakeLists.txt
 RUN cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     && cmake --build build/release --target outrigger \

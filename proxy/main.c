@@ -1,6 +1,7 @@
 /* main.c - `outrigger COMMAND`: one file per command, in cli/. */
 #include "cli/cmd_check.h"
 #include "cli/cmd_proxy.h"
+#include "cli/cmd_run.h"
 #include "cli/cmd_schema.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@ struct command {
 
 static const struct command commands[] = {
     {"proxy", cmd_proxy, "run the proxy with policy files"},
+    {"run", cmd_run, "watch the demo: a circuit breaker opens, refuses, probes and closes"},
     {"check", cmd_check, "say what is wrong with policy files, with file:line:column"},
     {"schema", cmd_schema, "print the JSON Schema, or the reference, of policy files"},
 };

@@ -1,8 +1,9 @@
 /* admin.c - the life of the admin server: listeners, clients, the sweep, the thread (see admin.h).
  *
- * libh2o has a timeout for requests, none for writes, and does not see a caller leave. So every client has a deadline
- * of its own from accept on, and the sweep shuts the socket of one that is past it: libh2o's read or write then fails
- * and it cleans up in its own time. The sweep's timer runs only while something has a deadline. */
+ * libh2o has a timeout for requests, none for writes, and does not see a caller leave. So every
+ * client has a deadline of its own from accept on, and the sweep shuts the socket of one that is
+ * past it: libh2o's read or write then fails and it cleans up in its own time. The sweep's timer
+ * runs only while something has a deadline. */
 #include "admin/admin_own.h"
 #include "base/check.h"
 
@@ -18,7 +19,8 @@
 #define SWEEP_MAX_MS 250
 #define STOP_LIMIT_S 3 /* longer than any answer takes to fail once its socket is shut */
 
-static const char full_answer[] = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+static const char full_answer[] =
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 mono_ns admin_now(const struct admin *admin)
 {
@@ -30,8 +32,7 @@ mono_ns admin_now(const struct admin *admin)
 struct client *admin_client_of(struct admin *admin, h2o_req_t *req)
 {
     h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
-    LIST_FOREACH(node, &admin->clients)
-    {
+    LIST_FOREACH (node, &admin->clients) {
         struct client *client = CONTAINER_OF(node, struct client, link);
         if (client->tcp.data == socket) {
             return client;
@@ -43,7 +44,11 @@ struct client *admin_client_of(struct admin *admin, h2o_req_t *req)
 void admin_cut(struct client *client)
 {
     uv_os_fd_t fd;
-    if (!uv_is_closing((uv_handle_t *)&client->tcp) && uv_fileno((uv_handle_t *)&client->tcp, &fd) == 0) {
+    if (!uv_is_closing((uv_handle_t *)&client->tcp) &&
+        uv_fileno((uv_handle_t *)&client->tcp, &fd) == 0) {
+        struct linger at_once = {.l_onoff =
+                                     1}; /* or the kernel would keep for it what it does not read */
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
         shutdown(fd, SHUT_RDWR);
     }
 }
@@ -63,7 +68,8 @@ static void on_client_closed(uv_handle_t *handle)
 static void refuse_client(struct client *client)
 {
     uv_buf_t answer = uv_buf_init((char *)full_answer, sizeof(full_answer) - 1);
-    (void)uv_try_write((uv_stream_t *)&client->tcp, &answer, 1); /* a courtesy: it is closed all the same */
+    (void)uv_try_write((uv_stream_t *)&client->tcp, &answer,
+                       1); /* a courtesy: it is closed all the same */
     uv_close((uv_handle_t *)&client->tcp, on_client_closed);
 }
 
@@ -87,7 +93,8 @@ static void on_connection(uv_stream_t *server, int status)
         refuse_client(client);
     } else {
         admin_wake_sweep(admin);
-        h2o_accept(&port->accept, h2o_uv_socket_create((uv_stream_t *)&client->tcp, on_client_closed));
+        h2o_accept(&port->accept,
+                   h2o_uv_socket_create((uv_stream_t *)&client->tcp, on_client_closed));
     }
 }
 
@@ -99,8 +106,7 @@ static void on_sweep(uv_timer_t *timer)
     mono_ns now = admin_now(admin);
     exchange_expire(admin, now);
     stream_beat(admin, now);
-    LIST_FOREACH_SAFE(node, following, &admin->clients)
-    {
+    LIST_FOREACH_SAFE (node, following, &admin->clients) {
         struct client *client = CONTAINER_OF(node, struct client, link);
         if (now >= client->deadline) {
             admin_cut(client);
@@ -130,13 +136,15 @@ static void fill_defaults(struct admin_options *options)
     options->loop_limit = options->loop_limit ? options->loop_limit : ADMIN_LOOP_LIMIT;
     options->heartbeat = options->heartbeat ? options->heartbeat : ADMIN_HEARTBEAT;
     options->live_limit = options->live_limit ? options->live_limit : ADMIN_LIVE_LIMIT;
-    options->max_connections = options->max_connections ? options->max_connections : ADMIN_MAX_CONNECTIONS;
+    options->max_connections =
+        options->max_connections ? options->max_connections : ADMIN_MAX_CONNECTIONS;
     options->max_streams = options->max_streams ? options->max_streams : ADMIN_MAX_STREAMS;
 }
 
 static h2o_hostconf_t *add_host(struct admin *admin, bool is_metrics_only)
 {
-    h2o_iovec_t name = is_metrics_only ? h2o_iovec_init(H2O_STRLIT("metrics")) : h2o_iovec_init(H2O_STRLIT("admin"));
+    h2o_iovec_t name = is_metrics_only ? h2o_iovec_init(H2O_STRLIT("metrics"))
+                                       : h2o_iovec_init(H2O_STRLIT("admin"));
     h2o_hostconf_t *host = h2o_config_register_host(&admin->config, name, 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     struct handler *handler = (struct handler *)h2o_create_handler(path, sizeof(*handler));
@@ -168,7 +176,8 @@ static enum err open_port(struct admin *admin, size_t index, char error[ADMIN_ER
     char text[ADDRESS_TEXT_BYTES];
     address_text(&wanted->address, text);
     if (wanted->address.any.sa_family != AF_INET && wanted->address.any.sa_family != AF_INET6) {
-        snprintf(error, ADMIN_ERROR_SIZE, "%s: admin.listen and metrics.listen take IP addresses only", text);
+        snprintf(error, ADMIN_ERROR_SIZE,
+                 "%s: admin.listen and metrics.listen take IP addresses only", text);
         return ERR_INVALID;
     }
     struct admin_port *port = calloc(1, sizeof(*port));
@@ -184,7 +193,8 @@ static enum err open_port(struct admin *admin, size_t index, char error[ADMIN_ER
     if (code != 0) {
         enum err e = err_from_errno(-code);
         snprintf(error, ADMIN_ERROR_SIZE, "cannot listen on %s (%s.listen): %s", text,
-                 wanted->is_metrics_only ? "metrics" : "admin", e == ERR_SYSTEM ? uv_strerror(code) : err_text(e));
+                 wanted->is_metrics_only ? "metrics" : "admin",
+                 e == ERR_SYSTEM ? uv_strerror(code) : err_text(e));
         uv_close((uv_handle_t *)&port->tcp, on_port_closed);
         return e;
     }
@@ -196,7 +206,8 @@ static void close_ports(struct admin *admin)
 {
     for (size_t i = 0; i < admin->options.listener_count; i++) {
         if (admin->ports[i]) {
-            uv_close((uv_handle_t *)&admin->ports[i]->tcp, NULL); /* clients still look at it: freed with the whole */
+            uv_close((uv_handle_t *)&admin->ports[i]->tcp,
+                     NULL); /* clients still look at it: freed with the whole */
         }
     }
 }
@@ -215,8 +226,7 @@ static void on_wake(uv_async_t *wake)
     admin->is_closing = true;
     close_ports(admin);
     desk_close(admin);
-    LIST_FOREACH(node, &admin->clients)
-    {
+    LIST_FOREACH (node, &admin->clients) {
         admin_cut(CONTAINER_OF(node, struct client, link));
     }
     if (admin->client_count == 0) {
@@ -280,14 +290,15 @@ static enum err start_thread(struct admin *admin)
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the data loop's; SIGPIPE comes as EPIPE */
+    pthread_sigmask(SIG_SETMASK, &all,
+                    &before); /* signals are the data loop's; SIGPIPE comes as EPIPE */
     int code = pthread_create(&admin->thread, NULL, thread_main, admin);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return code == 0 ? OK : ERR_SYSTEM;
 }
 
-enum err admin_start(const struct admin_options *options, const struct admin_backend *backend, struct admin **admin,
-                     char error[ADMIN_ERROR_SIZE])
+enum err admin_start(const struct admin_options *options, const struct admin_backend *backend,
+                     struct admin **admin, char error[ADMIN_ERROR_SIZE])
 {
     INVARIANT(options->listener_count <= ADMIN_LISTENERS_MAX);
     if (options->listener_count == 0) {
@@ -302,7 +313,8 @@ enum err admin_start(const struct admin_options *options, const struct admin_bac
         events_set_waker(options->events, wake_for_event, made);
         e = start_thread(made);
         if (e != OK) {
-            snprintf(error, ADMIN_ERROR_SIZE, "cannot start the admin thread: raise the limit on processes (ulimit -u)");
+            snprintf(error, ADMIN_ERROR_SIZE,
+                     "cannot start the admin thread: raise the limit on processes (ulimit -u)");
             events_set_waker(options->events, NULL, NULL);
         }
     }

@@ -1,7 +1,8 @@
-/* admin_own.h - what the files of the admin server share. Everything here belongs to the admin thread, save where it
- * says otherwise. Three lives cross: a client (the connection), an h2o request (dies with its connection or its answer)
- * and an exchange (a command that the data loop has; dies when completed). Each knows the other only by a pointer that
- * the one who dies clears. */
+/* admin_own.h - what the files of the admin server share. Everything here belongs to the admin
+ * thread, save where it says otherwise. Three lives cross: a client (the connection), an h2o
+ * request (dies with its connection or its answer) and an exchange (a command that the data loop
+ * has; dies when completed). Each knows the other only by a pointer that the one who dies clears.
+ */
 #ifndef OUTRIGGER_ADMIN_ADMIN_OWN_H
 #define OUTRIGGER_ADMIN_ADMIN_OWN_H
 
@@ -25,7 +26,8 @@ struct client {
     uv_tcp_t tcp; /* tcp.data is the h2o_socket_t */
     struct list link;
     struct admin_port *port;
-    mono_ns deadline; /* the one request of this connection is over by then; MONO_NEVER for a subscriber */
+    mono_ns deadline; /* the one request of this connection is over by then; MONO_NEVER for a
+                         subscriber */
 };
 
 struct handler { /* of one host: everything, or what a metrics listener shows */
@@ -59,8 +61,10 @@ struct admin {
 };
 
 struct exchange;
-typedef void (*exchange_answer)(struct admin *admin, h2o_req_t *req, struct admin_command *command, bool is_answered);
-/* The requester's turn: with `command` filled in, or (is_answered false) the time is up, or there is no way to ask. */
+typedef void (*exchange_answer)(struct admin *admin, h2o_req_t *req, struct admin_command *command,
+                                bool is_answered);
+/* The requester's turn: with `command` filled in, or (is_answered false) the time is up, or there
+ * is no way to ask. */
 
 mono_ns admin_now(const struct admin *admin);
 
@@ -76,7 +80,8 @@ void admin_wake_sweep(struct admin *admin);
 void reply_text(h2o_req_t *req, int status, const char *content_type, struct text *body);
 /* Takes the body, and answers; HEAD gets the head alone. A broken body is a 500. */
 
-void reply_note(h2o_req_t *req, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void reply_note(h2o_req_t *req, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* A short answer for a person. */
 
 bool request_is(const h2o_req_t *req, const char *method);
@@ -89,8 +94,8 @@ struct desk *desk_new(uv_async_t *wake);
 void desk_close(struct admin *admin);
 /* No command reaches the admin loop any more; those that are out are freed when completed. */
 
-void exchange_begin(struct admin *admin, h2o_req_t *req, enum admin_command_kind kind, const char *id,
-                    enum admin_action action, exchange_answer answer);
+void exchange_begin(struct admin *admin, h2o_req_t *req, enum admin_command_kind kind,
+                    const char *id, enum admin_action action, exchange_answer answer);
 /* Asks the data loop on behalf of `req` (NULL: nobody waits, as for a ping). */
 
 void exchange_collect(struct admin *admin);

@@ -1,9 +1,9 @@
 /* exchange.c - commands on their way to the data loop and back.
  *
- * The desk is where the data loop leaves what it has completed: a stack that is pushed and emptied by one atomic
- * operation, so the loop never waits for the admin thread. The desk outlives the admin server as long as commands are
- * out. Closing it: `is_open` falls, then those who are inside (`users`) are waited for; whoever comes later finds it
- * closed and frees the command itself. */
+ * The desk is where the data loop leaves what it has completed: a stack that is pushed and emptied
+ * by one atomic operation, so the loop never waits for the admin thread. The desk outlives the
+ * admin server as long as commands are out. Closing it: `is_open` falls, then those who are inside
+ * (`users`) are waited for; whoever comes later finds it closed and frees the command itself. */
 #include "admin/admin_own.h"
 #include "base/check.h"
 
@@ -72,7 +72,8 @@ void admin_command_complete(struct admin_command *command)
     struct exchange *top = __atomic_load_n(&desk->done, __ATOMIC_RELAXED);
     do {
         exchange->done_next = top;
-    } while (!__atomic_compare_exchange_n(&desk->done, &top, exchange, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&desk->done, &top, exchange, true, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
     uv_async_send(desk->wake);
     __atomic_fetch_sub(&desk->users, 1, __ATOMIC_SEQ_CST);
 }
@@ -111,10 +112,11 @@ static void requester_dispose(void *pointer)
     }
 }
 
-void exchange_begin(struct admin *admin, h2o_req_t *req, enum admin_command_kind kind, const char *id,
-                    enum admin_action action, exchange_answer answer)
+void exchange_begin(struct admin *admin, h2o_req_t *req, enum admin_command_kind kind,
+                    const char *id, enum admin_action action, exchange_answer answer)
 {
-    struct exchange *exchange = admin->desk ? calloc(1, sizeof(*exchange)) : NULL; /* none: we are closing */
+    struct exchange *exchange =
+        admin->desk ? calloc(1, sizeof(*exchange)) : NULL; /* none: we are closing */
     if (!exchange) {
         if (req) {
             answer(admin, req, NULL, false);
@@ -140,7 +142,8 @@ void exchange_begin(struct admin *admin, h2o_req_t *req, enum admin_command_kind
     list_append(&admin->exchanges, &exchange->link);
     admin_wake_sweep(admin);
     if (req) {
-        exchange->requester = h2o_mem_alloc_shared(&req->pool, sizeof(struct requester), requester_dispose);
+        exchange->requester =
+            h2o_mem_alloc_shared(&req->pool, sizeof(struct requester), requester_dispose);
         *exchange->requester = (struct requester){req, exchange};
     }
 }
@@ -162,8 +165,7 @@ void exchange_collect(struct admin *admin)
 
 void exchange_expire(struct admin *admin, mono_ns now)
 {
-    LIST_FOREACH_SAFE(node, following, &admin->exchanges)
-    {
+    LIST_FOREACH_SAFE (node, following, &admin->exchanges) {
         struct exchange *exchange = CONTAINER_OF(node, struct exchange, link);
         if (mono_since(now, exchange->posted_at) < admin->options.loop_limit) {
             continue;
@@ -178,8 +180,8 @@ void exchange_expire(struct admin *admin, mono_ns now)
 bool exchange_is_stuck(const struct admin *admin, mono_ns now)
 {
     struct list *oldest = list_first(&admin->exchanges);
-    return oldest &&
-           mono_since(now, CONTAINER_OF(oldest, struct exchange, link)->posted_at) >= admin->options.live_limit;
+    return oldest && mono_since(now, CONTAINER_OF(oldest, struct exchange, link)->posted_at) >=
+                         admin->options.live_limit;
 }
 
 void desk_close(struct admin *admin)
@@ -192,7 +194,8 @@ void desk_close(struct admin *admin)
     exchange_collect(admin);
     exchange_expire(admin, MONO_NEVER);
     while (!list_is_empty(&admin->exchanges)) {
-        list_remove(list_first(&admin->exchanges)); /* they are the data loop's now, until it completes them */
+        list_remove(list_first(
+            &admin->exchanges)); /* they are the data loop's now, until it completes them */
     }
     admin->desk = NULL;
     desk_unref(desk);

@@ -77,7 +77,8 @@ bool guard_token_matches(struct span authorization, const char *token)
     static const char scheme[] = "bearer ";
     size_t skip = sizeof(scheme) - 1;
     size_t len = strlen(token);
-    if (authorization.len < skip || strncasecmp(authorization.data, scheme, skip) != 0 || len == 0) {
+    if (authorization.len < skip || strncasecmp(authorization.data, scheme, skip) != 0 ||
+        len == 0) {
         return false;
     }
     struct span given = span_make(authorization.data + skip, authorization.len - skip);
@@ -136,8 +137,9 @@ static bool take_word(struct span *rest, struct span *word)
 static bool word_from_json(struct span body, struct span *word)
 {
     struct span key;
-    return take_char(&body, '{') && take_word(&body, &key) && span_is(key, SPAN("action")) && take_char(&body, ':') &&
-           take_word(&body, word) && take_char(&body, '}') && skip_space(body).len == 0;
+    return take_char(&body, '{') && take_word(&body, &key) && span_is(key, SPAN("action")) &&
+           take_char(&body, ':') && take_word(&body, word) && take_char(&body, '}') &&
+           skip_space(body).len == 0;
 }
 
 enum err guard_read_action(struct span body, enum admin_action *action)

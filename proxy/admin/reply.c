@@ -1,4 +1,5 @@
-/* reply.c - answers. One request a connection: every answer closes it, which leaves nothing to smuggle behind it. */
+/* reply.c - answers. One request a connection: every answer closes it, which leaves nothing to
+ * smuggle behind it. */
 #include "admin/admin_own.h"
 
 #include <stdarg.h>
@@ -69,8 +70,10 @@ void reply_text(h2o_req_t *req, int status, const char *content_type, struct tex
     req->res.reason = status_text(status);
     req->res.content_length = page->text.len;
     req->http1_is_persistent = 0;
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
+                   strlen(content_type));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-store"));
     h2o_iovec_t bytes = {page->text.data, page->text.len};
     bool has_body = bytes.len > 0 && !request_is(req, "HEAD");
     h2o_start_response(req, &page->super);

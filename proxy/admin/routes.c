@@ -34,8 +34,10 @@ static const struct route routes[] = {
     {"/ready", "GET", true, serve_ready, "200 when calls are taken, 503 with the reasons when not"},
     {"/live", "GET", true, serve_live, "200 as long as the proxy's loop runs"},
     {"/policies", "GET", false, serve_policies, "what is loaded, from where (JSON)"},
-    {"/circuits", "GET", false, serve_circuits, "every circuit breaker: its id, state, window, next probe (JSON)"},
-    {"/events", "GET", false, serve_events, "state transitions as they happen (Server-Sent Events): curl -N"},
+    {"/circuits", "GET", false, serve_circuits,
+     "every circuit breaker: its id, state, window, next probe (JSON)"},
+    {"/events", "GET", false, serve_events,
+     "state transitions as they happen (Server-Sent Events): curl -N"},
     {"/circuits/", "POST", false, change_circuit,
      "/circuits/ID with action=force_open, close, disable or reset: curl -d action=close"},
 };
@@ -45,7 +47,8 @@ static void put_paths(struct text *out, bool is_metrics_only)
 {
     for (size_t i = 0; i < ROUTES; i++) {
         if (!is_metrics_only || routes[i].is_on_metrics) {
-            const char *more = routes[i].path[1] && routes[i].path[strlen(routes[i].path) - 1] == '/' ? "ID" : "";
+            const char *more =
+                routes[i].path[1] && routes[i].path[strlen(routes[i].path) - 1] == '/' ? "ID" : "";
             text_printf(out, "%-4s %s%s%*s %s\n", routes[i].method, routes[i].path, more,
                         (int)(13 - strlen(routes[i].path) - strlen(more)), "", routes[i].help);
         }
@@ -69,7 +72,8 @@ static bool is_match(const struct route *route, struct span path, struct span *r
 
 static bool takes_method(const struct route *route, const h2o_req_t *req)
 {
-    return request_is(req, route->method) || (strcmp(route->method, "GET") == 0 && request_is(req, "HEAD"));
+    return request_is(req, route->method) ||
+           (strcmp(route->method, "GET") == 0 && request_is(req, "HEAD"));
 }
 
 static bool is_framing_plain(h2o_req_t *req)
@@ -81,21 +85,24 @@ static bool is_framing_plain(h2o_req_t *req)
 static void refuse_method(h2o_req_t *req, const struct route *route)
 {
     const char *allow = strcmp(route->method, "GET") == 0 ? "GET, HEAD" : route->method;
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 0, NULL, allow, strlen(allow));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 0, NULL, allow,
+                          strlen(allow));
     reply_note(req, 405, "%s takes %s only", route->path, allow);
 }
 
 int routes_on_request(h2o_handler_t *handler, h2o_req_t *req)
 {
     struct handler *own = (struct handler *)handler;
-    struct span path = span_make(req->path.base, req->query_at == SIZE_MAX ? req->path.len : req->query_at);
+    struct span path =
+        span_make(req->path.base, req->query_at == SIZE_MAX ? req->path.len : req->query_at);
     struct span rest;
     if (!is_framing_plain(req)) {
         reply_note(req, 400, "the request says in more than one way how long its body is");
         return 0;
     }
     for (size_t i = 0; i < ROUTES; i++) {
-        if ((own->is_metrics_only && !routes[i].is_on_metrics) || !is_match(&routes[i], path, &rest)) {
+        if ((own->is_metrics_only && !routes[i].is_on_metrics) ||
+            !is_match(&routes[i], path, &rest)) {
             continue;
         }
         if (takes_method(&routes[i], req)) {
@@ -128,9 +135,10 @@ static void serve_index(struct admin *admin, h2o_req_t *req, struct span rest)
     reply_text(req, 200, TEXT_TYPE, &body);
 }
 
-/* Gauges that the loop had no time to set are the last ones that it did set: better than no metrics from a proxy that
- * is in trouble. */
-static void answer_metrics(struct admin *admin, h2o_req_t *req, struct admin_command *command, bool is_answered)
+/* Gauges that the loop had no time to set are the last ones that it did set: better than no metrics
+ * from a proxy that is in trouble. */
+static void answer_metrics(struct admin *admin, h2o_req_t *req, struct admin_command *command,
+                           bool is_answered)
 {
     struct metrics *metrics = admin->options.metrics;
     enum exposition_format format = exposition_format_from(request_header(req, "accept"));
@@ -151,7 +159,8 @@ static void serve_metrics(struct admin *admin, h2o_req_t *req, struct span rest)
     exchange_begin(admin, req, ADMIN_REFRESH_GAUGES, NULL, ADMIN_CLOSE, answer_metrics);
 }
 
-static void answer_json(struct admin *admin, h2o_req_t *req, struct admin_command *command, bool is_answered)
+static void answer_json(struct admin *admin, h2o_req_t *req, struct admin_command *command,
+                        bool is_answered)
 {
     (void)admin;
     if (!is_answered) {
@@ -167,8 +176,8 @@ static void serve_ready(struct admin *admin, h2o_req_t *req, struct span rest)
     exchange_begin(admin, req, ADMIN_READY, NULL, ADMIN_CLOSE, answer_json);
 }
 
-/* Answered by this thread: a loop that is merely busy must not get the pod killed. It is asked all the same, and an
- * answer that is owed for live_limit means that it is stuck. */
+/* Answered by this thread: a loop that is merely busy must not get the pod killed. It is asked all
+ * the same, and an answer that is owed for live_limit means that it is stuck. */
 static void serve_live(struct admin *admin, h2o_req_t *req, struct span rest)
 {
     (void)rest;
@@ -222,13 +231,15 @@ static bool may_change(struct admin *admin, h2o_req_t *req)
         return false;
     }
     if (admin->token && !guard_token_matches(request_header(req, "authorization"), admin->token)) {
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("www-authenticate"), 0, NULL,
-                              H2O_STRLIT("Bearer"));
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("www-authenticate"), 0,
+                              NULL, H2O_STRLIT("Bearer"));
         reply_note(req, 401, "send the token of admin.tokenFile: Authorization: Bearer TOKEN");
         return false;
     }
     if (!admin->token && !guard_host_is_local(host)) {
-        reply_note(req, 403, "use the address or \"localhost\", not a name: a name may be made to point here");
+        reply_note(
+            req, 403,
+            "use the address or \"localhost\", not a name: a name may be made to point here");
         return false;
     }
     return true;
@@ -246,8 +257,10 @@ static void change_circuit(struct admin *admin, h2o_req_t *req, struct span rest
         return;
     }
     if (guard_read_action(span_make(req->entity.base, req->entity.len), &action) != OK) {
-        reply_note(req, 400, "the body must be action=WORD or {\"action\": \"WORD\"}, with one of force_open, close, "
-                             "disable, reset");
+        reply_note(req, 400,
+                   "the body must be action=WORD or {\"action\": \"WORD\"}, with one of "
+                   "force_open, close, "
+                   "disable, reset");
         return;
     }
     exchange_begin(admin, req, ADMIN_CIRCUIT_ACTION, id, action, answer_json);

@@ -1,8 +1,8 @@
 /* stream.c - /events: Server-Sent Events (WHATWG HTML section 9.2) for a few subscribers.
  *
- * libh2o takes one piece at a time and asks for more when it is written. What comes meanwhile gathers in `backlog`;
- * a subscriber that is ADMIN_BACKLOG_MAX behind, or has not taken a piece for two heartbeats, is cut, so that nobody
- * who stops reading can make us grow. */
+ * libh2o takes one piece at a time and asks for more when it is written. What comes meanwhile
+ * gathers in `backlog`; a subscriber that is ADMIN_BACKLOG_MAX behind, or has not taken a piece for
+ * two heartbeats, is cut, so that nobody who stops reading can make us grow. */
 #include "admin/admin_own.h"
 #include "base/check.h"
 
@@ -64,11 +64,13 @@ static void cut(struct subscriber *subscriber)
 void stream_begin(struct admin *admin, h2o_req_t *req)
 {
     if (admin->subscriber_count >= admin->options.max_streams) {
-        reply_note(req, 503, "%u clients listen to /events already, and there is room for no more: close one",
+        reply_note(req, 503,
+                   "%u clients listen to /events already, and there is room for no more: close one",
                    admin->subscriber_count);
         return;
     }
-    struct subscriber *subscriber = h2o_mem_alloc_shared(&req->pool, sizeof(*subscriber), subscriber_dispose);
+    struct subscriber *subscriber =
+        h2o_mem_alloc_shared(&req->pool, sizeof(*subscriber), subscriber_dispose);
     *subscriber = (struct subscriber){.super = {on_proceed, NULL}, .admin = admin, .req = req};
     text_init(&subscriber->backlog, ADMIN_BACKLOG_MAX);
     text_init(&subscriber->on_its_way, ADMIN_BACKLOG_MAX);
@@ -82,8 +84,10 @@ void stream_begin(struct admin *admin, h2o_req_t *req)
     req->res.status = 200;
     req->res.reason = "OK";
     req->http1_is_persistent = 0;
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, H2O_STRLIT("text/event-stream"));
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
+                   H2O_STRLIT("text/event-stream"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-store"));
     h2o_start_response(req, &subscriber->super);
     text_put(&subscriber->backlog, "retry: 2000\n\n");
     flush(subscriber);
@@ -94,16 +98,14 @@ void stream_publish(struct admin *admin)
     char json[EVENT_MAX];
     size_t len;
     while ((len = events_read(admin->options.events, json, sizeof(json))) > 0) {
-        LIST_FOREACH(node, &admin->subscribers)
-        {
+        LIST_FOREACH (node, &admin->subscribers) {
             struct text *backlog = &CONTAINER_OF(node, struct subscriber, link)->backlog;
             text_put(backlog, "event: transition\ndata: ");
             text_add(backlog, json, len);
             text_put(backlog, "\n\n");
         }
     }
-    LIST_FOREACH_SAFE(node, following, &admin->subscribers)
-    {
+    LIST_FOREACH_SAFE (node, following, &admin->subscribers) {
         struct subscriber *subscriber = CONTAINER_OF(node, struct subscriber, link);
         if (subscriber->backlog.is_broken) {
             cut(subscriber);
@@ -116,8 +118,7 @@ void stream_publish(struct admin *admin)
 void stream_beat(struct admin *admin, mono_ns now)
 {
     dur_ns heartbeat = admin->options.heartbeat;
-    LIST_FOREACH_SAFE(node, following, &admin->subscribers)
-    {
+    LIST_FOREACH_SAFE (node, following, &admin->subscribers) {
         struct subscriber *subscriber = CONTAINER_OF(node, struct subscriber, link);
         dur_ns silence = mono_since(now, subscriber->sent_at);
         if (subscriber->is_sending && silence >= dur_mul(heartbeat, 2)) {

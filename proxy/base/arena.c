@@ -62,7 +62,8 @@ void arena_pool_fini(struct arena_pool *pool)
 
 void arena_init(struct arena *arena, struct arena_pool *pool, size_t limit_bytes)
 {
-    *arena = (struct arena){.pool = pool, .limit_bytes = limit_bytes};
+    const size_t most = PTRDIFF_MAX; /* the sum of a chunk's header and data must not overflow */
+    *arena = (struct arena){.pool = pool, .limit_bytes = limit_bytes < most ? limit_bytes : most};
 }
 
 static void give_back(struct arena_pool *pool, struct arena_chunk *chunk)

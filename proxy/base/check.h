@@ -11,18 +11,21 @@ _Noreturn void invariant_failed(const char *what, const char *file, int line);
 /* Prints `what` with its place to stderr and aborts. */
 
 void invariant_check(int holds, const char *what, const char *file, int line);
-/* Aborts unless `holds`; out of line so that coverage builds (OUTRIGGER_COVERAGE) see no branch in
- * the caller. */
+void invariant_check_obj(const void *object, unsigned wanted, const char *file, int line);
+/* What the macros below call in coverage builds (OUTRIGGER_COVERAGE): abort unless it holds, out of
+ * line so that no branch is seen in the caller. Write two conditions as two INVARIANTs: && and ||
+ * are branches of the caller still. */
 
 #ifdef OUTRIGGER_COVERAGE
 #define INVARIANT(condition) invariant_check(!!(condition), #condition, __FILE__, __LINE__)
+#define CHECK_OBJ(pointer, wanted) invariant_check_obj((pointer), (wanted), __FILE__, __LINE__)
 #else
 #define INVARIANT(condition)                                                                       \
     (__builtin_expect(!!(condition), 1) ? (void)0                                                  \
                                         : invariant_failed(#condition, __FILE__, __LINE__))
+#define CHECK_OBJ(pointer, wanted) INVARIANT((pointer) != NULL && (pointer)->magic == (wanted))
 #endif
 
-#define CHECK_OBJ(pointer, wanted) INVARIANT((pointer) != NULL && (pointer)->magic == (wanted))
 #define CONTAINER_OF(pointer, type, member)                                                        \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 

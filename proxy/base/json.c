@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* How many bytes a UTF-8 sequence that starts with `first` has; 0 when none starts so (RFC 3629 section 4). */
+/* How many bytes a UTF-8 sequence that starts with `first` has; 0 when none starts so (RFC 3629
+ * section 4). */
 static size_t sequence_length(unsigned char first)
 {
     if (first < 0x80) {
@@ -59,16 +60,11 @@ static char short_escape(unsigned char c)
 {
     switch (c) {
     case '"':
-    case '\\':
-        return (char)c;
-    case '\n':
-        return 'n';
-    case '\r':
-        return 'r';
-    case '\t':
-        return 't';
-    default:
-        return 0;
+    case '\\': return (char)c;
+    case '\n': return 'n';
+    case '\r': return 'r';
+    case '\t': return 't';
+    default: return 0;
     }
 }
 

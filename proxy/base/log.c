@@ -1,9 +1,10 @@
 /* log.c - levels, formats, and the way of a line to its descriptor (see log.h).
  *
- * The way is one of three: DIRECT, the caller writes (before log_start and after a clean log_stop); QUEUED, through the
- * ring to the writer thread; LOST, the writer had to be given up on a descriptor that blocks, and lines are counted
- * only. The writer sleeps on a semaphore; `is_asleep` is set before it looks at the ring for the last time, and a
- * caller publishes before it looks at `is_asleep`, so that one of them always sees the other. */
+ * The way is one of three: DIRECT, the caller writes (before log_start and after a clean log_stop);
+ * QUEUED, through the ring to the writer thread; LOST, the writer had to be given up on a
+ * descriptor that blocks, and lines are counted only. The writer sleeps on a semaphore; `is_asleep`
+ * is set before it looks at the ring for the last time, and a caller publishes before it looks at
+ * `is_asleep`, so that one of them always sees the other. */
 #include "base/log.h"
 
 #include "base/check.h"
@@ -19,20 +20,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_BYTES ((size_t)256 << 10)  /* some 800 lines: a burst of refusals passes, a blocked disk costs no more */
-#define BATCH_BYTES ((size_t)32 << 10)  /* what the writer gathers for one write */
-#define DIRECT_WAIT_MS 1000             /* a start-up error is worth a second on a descriptor that is full */
-#define SENTENCE_MAX ((size_t)300)      /* event and message: both fit a line even when every byte is escaped */
+#define RING_BYTES                                                                                 \
+    ((size_t)256                                                                                   \
+     << 10) /* some 800 lines: a burst of refusals passes, a blocked disk costs no more */
+#define BATCH_BYTES ((size_t)32 << 10) /* what the writer gathers for one write */
+#define DIRECT_WAIT_MS 1000 /* a start-up error is worth a second on a descriptor that is full */
+#define SENTENCE_MAX                                                                               \
+    ((size_t)300) /* event and message: both fit a line even when every byte is escaped */
 
 enum way { WAY_DIRECT = 0, WAY_QUEUED, WAY_LOST };
 
 static struct {
-    int way;       /* enum way; atomic */
-    int fd;        /* atomic */
-    int format;    /* enum log_format; atomic */
-    int is_tty;    /* of fd; -1: not asked yet; atomic */
-    int is_asleep; /* the writer; atomic */
-    int is_ending; /* atomic */
+    int way;          /* enum way; atomic */
+    int fd;           /* atomic */
+    int format;       /* enum log_format; atomic */
+    int is_tty;       /* of fd; -1: not asked yet; atomic */
+    int is_asleep;    /* the writer; atomic */
+    int is_ending;    /* atomic */
     uint64_t dropped; /* atomic */
     struct ring *ring;
     pthread_t writer;
@@ -124,7 +128,8 @@ bool log_format_from(struct span word, enum log_format *format)
     return true;
 }
 
-/* Writes all of it; false when the descriptor fails, or takes nothing for `wait_ms` (-1: however long). */
+/* Writes all of it; false when the descriptor fails, or takes nothing for `wait_ms` (-1: however
+ * long). */
 static bool write_all(int fd, const char *bytes, size_t len, int wait_ms)
 {
     while (len > 0) {
@@ -185,8 +190,8 @@ static void add_sentence(struct log_line *line, struct span text)
     }
 }
 
-static void begin_text(struct log_line *line, enum log_level level, const char *event, const char *time_text,
-                       const struct log_field *message)
+static void begin_text(struct log_line *line, enum log_level level, const char *event,
+                       const char *time_text, const struct log_field *message)
 {
     static const char *const names[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
     log_line_begin(line, false);
@@ -201,17 +206,19 @@ static void begin_text(struct log_line *line, enum log_level level, const char *
     }
 }
 
-static void begin_json(struct log_line *line, enum log_level level, const char *event, const char *time_text)
+static void begin_json(struct log_line *line, enum log_level level, const char *event,
+                       const char *time_text)
 {
-    const struct log_field fields[] = {LOG_STR("time", time_text), LOG_STR("level", level_words[level]),
-                                       LOG_STR("event", event)};
+    const struct log_field fields[] = {
+        LOG_STR("time", time_text), LOG_STR("level", level_words[level]), LOG_STR("event", event)};
     log_line_begin(line, true);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         log_line_add(line, &fields[i]);
     }
 }
 
-static void begin_line(struct log_line *line, enum log_level level, const char *event, const struct log_field *message)
+static void begin_line(struct log_line *line, enum log_level level, const char *event,
+                       const struct log_field *message)
 {
     struct timespec now;
     char time_text[LOG_TIME_SIZE];
@@ -235,7 +242,8 @@ static const struct log_field *find_message(const struct log_field *fields, size
     return NULL;
 }
 
-void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+void log_write(enum log_level level, const char *event, const struct log_field *fields,
+               size_t count)
 {
     struct log_line line;
     const struct log_field *message = find_message(fields, count);
@@ -329,7 +337,8 @@ enum err log_start(int fd)
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the loop; EPIPE comes as an error */
+    pthread_sigmask(SIG_SETMASK, &all,
+                    &before); /* signals belong to the loop; EPIPE comes as an error */
     int code = pthread_create(&state.writer, NULL, writer_main, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code != 0) {
@@ -359,7 +368,8 @@ void log_stop(dur_ns limit)
     set(&state.way, WAY_DIRECT);
     char line[LOG_LINE_MAX];
     size_t len;
-    while ((len = ring_take(state.ring, line, sizeof(line))) > 0) { /* put in while the writer was on its way out */
+    while ((len = ring_take(state.ring, line, sizeof(line))) >
+           0) { /* put in while the writer was on its way out */
         log_write_raw(line, len);
     }
 }

@@ -1,8 +1,9 @@
 /* ring.c - see ring.h.
  *
- * A record is a header word, aligned to it, and its bytes. The header is its length, and 0 while it is being written;
- * so every free word must be 0, which is why the reader clears what it has taken: any word may become a header.
- * head and tail grow for ever; the place in the ring is their remainder. head - tail <= size always. */
+ * A record is a header word, aligned to it, and its bytes. The header is its length, and 0 while it
+ * is being written; so every free word must be 0, which is why the reader clears what it has taken:
+ * any word may become a header. head and tail grow for ever; the place in the ring is their
+ * remainder. head - tail <= size always. */
 #include "base/ring.h"
 
 #include "base/check.h"
@@ -73,7 +74,8 @@ bool ring_put(struct ring *ring, const char *bytes, size_t len)
         if (head - tail > ring->size - need && head >= tail) {
             return false;
         }
-    } while (!__atomic_compare_exchange_n(&ring->head, &head, head + need, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&ring->head, &head, head + need, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
     size_t first = until_edge(ring, head + WORD, len);
     memcpy(bytes_at(ring, head + WORD), bytes, first);
     memcpy(bytes_at(ring, 0), bytes + first, len - first);

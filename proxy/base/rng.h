@@ -11,8 +11,7 @@ struct rng {
 };
 
 void rng_seed(struct rng *rng, uint64_t seed);
-/* Starts the sequence that belongs to `seed` (expanded by splitmix64, so any seed is a good one).
- */
+/* Starts the sequence that belongs to `seed` (expanded by splitmix64, so any seed is good). */
 
 uint64_t rng_next(struct rng *rng);
 /* The next 64 bits. */

@@ -59,7 +59,6 @@ void wheel_advance(struct wheel *wheel, mono_ns now);
 
 mono_ns wheel_next(const struct wheel *wheel);
 /* When wheel_advance has something to do next: never later than the first timer may fire, maybe
- * earlier (a far timer is looked at up to seven times on its way); MONO_NEVER if none is set. O(1).
- */
+ * earlier (a far timer is looked at up to seven times on its way); MONO_NEVER if none. O(1). */
 
 #endif

@@ -1,9 +1,13 @@
-/* admission.c - the gate's questions, the lines, and who is served when. See admission.h and room.h. */
+/* admission.c - the gate's questions, the lines, and who is served when. See admission.h and
+ * room.h. */
 #include "call/admission.h"
 
 #include "base/check.h"
 #include "call/steps.h"
 #include "call/verdict.h"
+
+#define DUE_TICK                                                                                   \
+    NS_PER_MS /* a token that falls due in the last tick of `wait` is served in the one after */
 
 static struct slot_room *permit_room(const struct permit *permit)
 {
@@ -69,7 +73,8 @@ static void use_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now)
     call->gate.breakers[1] = seat ? &seat->seat.breaker : NULL;
 }
 
-/* With scope: endpoint the balancer offers a candidate whose breaker would admit. False: there is none. */
+/* With scope: endpoint the balancer offers a candidate whose breaker would admit. False: there is
+ * none. */
 static bool choose_candidate(struct call *call, bool may_probe, mono_ns now)
 {
     struct instance *instance = call->lane->breaker;
@@ -109,10 +114,14 @@ static void stand_behind_breaker(struct call *call)
         list_append(&instance->seat.waiting, &call->seat_link);
 }
 
+/* The rooms of a call that waits are pinned: the other one may be empty, and must not be evicted
+ * under it. */
 static void join(struct call *call, struct line *line, mono_ns now)
 {
     INVARIANT(call->line == NULL);
     line_join(line, &call->line_link);
+    call->slots->waiting++;
+    call->tokens->waiting++;
     call->line = line;
     call->line_joined_at = now;
     stand_behind_breaker(call);
@@ -137,8 +146,7 @@ static void rearm_tokens(struct token_room *room, mono_ns now)
 static void join_tokens(struct call *call, mono_ns now)
 {
     join(call, &call->tokens->line, now);
-    if (!timer_is_set(&call->tokens->timer))
-        rearm_tokens(call->tokens, now);
+    rearm_tokens(call->tokens, now);
 }
 
 static void leave_line(struct call *call, mono_ns now)
@@ -147,6 +155,8 @@ static void leave_line(struct call *call, mono_ns now)
     call->engine->host->on_waited(call, is_token_line ? ROOM_TOKENS : ROOM_SLOTS,
                                   mono_since(now, call->line_joined_at));
     line_leave(call->line, &call->line_link);
+    call->slots->waiting--;
+    call->tokens->waiting--;
     list_remove(&call->seat_link);
     call->line = NULL;
 }
@@ -158,6 +168,26 @@ static void drop_promise(struct call *call)
     INVARIANT(call->tokens->promised > 0);
     call->tokens->promised--;
     call->is_promised = false;
+}
+
+/* Who waits for a token was told on arrival when it would be due, so only a reload can make it
+ * late. */
+struct gate_verdict admission_overdue(const struct call *call, mono_ns now)
+{
+    const struct token_room *tokens = call->tokens;
+    const bool is_token_line = call->line == &tokens->line;
+    const dur_ns most = is_token_line ? dur_add(call->lane->rate->rate_cfg.wait, DUE_TICK)
+                                      : call->lane->bulkhead->bulkhead_cfg.pending_timeout;
+    const mono_ns at = mono_add(call->line_joined_at, most);
+    struct gate_verdict verdict = {.may_pass = now < at, .not_before = at};
+    if (verdict.may_pass)
+        return verdict;
+    verdict.reason = is_token_line ? REASON_RATE_LIMITED : REASON_QUEUE_TIMEOUT;
+    verdict.not_before =
+        is_token_line
+            ? token_bucket_when(&tokens->bucket, tokens->promised + tokens->line.length, now)
+            : MONO_NEVER;
+    return verdict;
 }
 
 void admission_leave(struct call *call, mono_ns now)
@@ -197,7 +227,8 @@ static enum admission refuse(struct call *call, const struct gate_verdict *verdi
     return ADMISSION_REFUSED;
 }
 
-/* The head of the line is asked at once; the newcomer's place is behind all who wait and all who have a promise. */
+/* The head of the line is asked at once; the newcomer's place is behind all who wait and all who
+ * have a promise. */
 static bool token_wait_fits(const struct call *call, mono_ns due, mono_ns now)
 {
     const dur_ns wait = call->lane->rate->rate_cfg.wait;
@@ -226,6 +257,8 @@ static void note_shadow(struct call *call, const struct gate_verdict *verdict)
 enum admission admission_ask(struct call *call, bool may_wait, mono_ns now)
 {
     choose_rooms(call, now);
+    if (call->tokens->line.length > 0) /* who fell due since the last tick goes first */
+        admission_serve_tokens(call->tokens, now);
     struct gate_question question = question_of(call);
     question.tokens_promised = call->tokens->promised + call->tokens->line.length;
     question.is_slot_promised = call->slots->lines[line_of(call)].length > 0;
@@ -273,15 +306,30 @@ static void admit_waiting(struct call *call, const struct gate_question *questio
 
 static void refuse_waiting(struct call *call, const struct gate_verdict *verdict, mono_ns now)
 {
+    struct token_room *tokens = call->tokens;
     leave_line(call, now);
     drop_promise(call);
     refuse(call, verdict, now);
+    rearm_tokens(tokens, now); /* its promise may be the token of the next in line */
     steps_run(call, CALL_EVENT_REFUSED, now);
+}
+
+/* True: its deadline has passed, its own timer is about to say so; nobody is admitted after it. */
+static bool refuse_late(struct call *call, mono_ns now)
+{
+    const struct gate_verdict verdict = {.reason = REASON_REQUEST_TIMEOUT,
+                                         .not_before = MONO_NEVER};
+    const bool is_late = now >= verdict_deadline(call);
+    if (is_late)
+        refuse_waiting(call, &verdict, now);
+    return is_late;
 }
 
 /* True: the head of this line is settled, look at the next one. */
 static bool serve_slot_head(struct call *call, mono_ns now)
 {
+    if (refuse_late(call, now))
+        return true;
     const struct gate_question question = question_of(call);
     const struct gate_verdict verdict = ask(call, &question, now);
     if (verdict.may_pass) {
@@ -291,7 +339,8 @@ static bool serve_slot_head(struct call *call, mono_ns now)
     if (verdict.reason == REASON_BULKHEAD_FULL)
         return false;
     if (verdict.reason == REASON_RATE_LIMITED && token_wait_fits(call, verdict.not_before, now)) {
-        leave_line(call, now); /* a reload took the token that was promised: back to the token line */
+        leave_line(call,
+                   now); /* a reload took the token that was promised: back to the token line */
         drop_promise(call);
         join_tokens(call, now);
         return true;
@@ -312,6 +361,8 @@ void admission_serve_slots(struct slot_room *room, mono_ns now)
 
 static bool serve_token_head(struct call *call, mono_ns now)
 {
+    if (refuse_late(call, now))
+        return true;
     struct gate_question question = question_of(call);
     question.tokens_promised = call->tokens->promised;
     question.is_slot_promised = call->slots->lines[line_of(call)].length > 0;

@@ -1,10 +1,11 @@
-/* call.c - the engine and the events of a call. Each event stores what happened, runs the steps, and settles breakers
- * that moved. See call.h; what is decided is in steps.c. */
+/* call.c - the engine and the events of a call. Each event stores what happened, runs the steps,
+ * and settles breakers that moved. See call.h; what is decided is in steps.c. */
 #include "call/call.h"
 
 #include "base/check.h"
 #include "call/admission.h"
 #include "call/steps.h"
+#include "call/verdict.h"
 
 #include <string.h>
 
@@ -92,7 +93,10 @@ static void call_init(struct call *call, struct call_engine *engine, struct lane
     call->body_wait_at = MONO_NEVER;
     call->reply_not_before = MONO_NEVER;
     call->endpoint_id = CANDIDATE_UNKNOWN;
-    deadline_init(&call->deadline, lane->policy->timeouts.request, facts->caller_deadline, now);
+    const struct timeouts_config *timeouts = verdict_timeouts(call);
+    const bool is_off = timeouts->mode == POLICY_OFF;
+    deadline_init(&call->deadline, timeouts->request, is_off ? DUR_FOREVER : facts->caller_deadline,
+                  now);
 }
 
 void call_begin(struct call *call, struct call_engine *engine, struct lane *lane,
@@ -124,6 +128,7 @@ void call_on_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now)
         return;
     call->endpoint_seat->users++;
     permit_add_breaker(&call->permit, &call->endpoint_seat->seat.breaker, now);
+    steps_run(call, CALL_EVENT_CLOCK, now);
 }
 
 void call_on_connected(struct call *call, mono_ns now)
@@ -142,6 +147,8 @@ void call_on_wire(struct call *call)
 void call_on_head(struct call *call, const struct call_head *head, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
+    if (call->step != CALL_STEP_ATTEMPT)
+        return;
     call_resume(call, now);
     call->head = *head;
     run(call, CALL_EVENT_HEAD, now);
@@ -156,6 +163,8 @@ void call_on_kept(struct call *call)
 void call_on_attempt_failed(struct call *call, const struct call_failure *failure, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
+    if (call->step != CALL_STEP_ATTEMPT)
+        return;
     call_resume(call, now);
     call->failure = *failure;
     run(call, CALL_EVENT_FAILED, now);
@@ -171,6 +180,9 @@ void call_on_attempt_ended(struct call *call, mono_ns now)
 void call_on_response_broken(struct call *call, enum reason reason, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
+    const bool is_keeping = call->step == CALL_STEP_BACKOFF && call->is_attempt_live;
+    if (call->step != CALL_STEP_RELAY && !is_keeping)
+        return;
     call->reason = reason;
     run(call, CALL_EVENT_BROKEN, now);
 }
@@ -178,7 +190,7 @@ void call_on_response_broken(struct call *call, enum reason reason, mono_ns now)
 void call_on_tunnel_bytes(struct call *call, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
-    if (!call->permit.is_judged)
+    if (call->step == CALL_STEP_RELAY)
         run(call, CALL_EVENT_BYTES, now);
 }
 
@@ -201,6 +213,8 @@ void call_on_cancel(struct call *call, mono_ns now)
 void call_refuse_now(struct call *call, enum reason reason, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
+    if (call->step == CALL_STEP_REPLY || call->step == CALL_STEP_FINISH)
+        return;
     call_resume(call, now);
     call->reason = reason;
     run(call, CALL_EVENT_ABANDON, now);
@@ -213,9 +227,7 @@ void call_pause(struct call *call, mono_ns now)
         return;
     deadline_pause(&call->deadline, now);
     call->body_wait_at = now;
-    const mono_ns at = mono_add(now, call->engine->body_idle);
-    if (call->engine->body_idle > 0 && (!timer_is_set(&call->timer) || at < call->timer.at))
-        wheel_set(call->engine->wheel, &call->timer, at);
+    steps_run(call, CALL_EVENT_CLOCK, now);
 }
 
 void call_resume(struct call *call, mono_ns now)
@@ -228,11 +240,15 @@ void call_resume(struct call *call, mono_ns now)
     call->attempt_at = mono_add(call->attempt_at, waited);
     call->lease_at = mono_add(call->lease_at, waited);
     call->body_wait_at = MONO_NEVER;
+    if (call->step == CALL_STEP_ATTEMPT)
+        steps_run(call, CALL_EVENT_CLOCK, now);
 }
 
 dur_ns call_attempt_left(const struct call *call, mono_ns now)
 {
-    return mono_until(now, mono_min(call->deadline.attempt_at, call->deadline.call_at));
+    if (verdict_timeouts(call)->mode == POLICY_SHADOW)
+        return mono_until(now, mono_add(call->began_at, call->facts.caller_deadline));
+    return mono_until(now, call->deadline.attempt_at);
 }
 
 const char *call_step_word(enum call_step step)

@@ -16,7 +16,8 @@ static void instance_copy_config(struct instance *instance, const struct policy 
     instance->bulkhead_cfg = policy->bulkhead;
     instance->rate_cfg = policy->rate_limit;
     snprintf(instance->at_text, sizeof instance->at_text, "%s",
-             policy->at[POLICY_FAMILY_CIRCUIT_BREAKER] ? policy->at[POLICY_FAMILY_CIRCUIT_BREAKER] : "");
+             policy->at[POLICY_FAMILY_CIRCUIT_BREAKER] ? policy->at[POLICY_FAMILY_CIRCUIT_BREAKER]
+                                                       : "");
 }
 
 struct instance *instance_new(struct call_engine *engine, struct target *target, const char *name,
@@ -64,8 +65,7 @@ static void endpoint_seat_free(struct instance *instance, struct endpoint_seat *
 
 static void instance_drop_tables(struct instance *instance)
 {
-    LIST_FOREACH_SAFE(link, following, &instance->retired_tables)
-    {
+    LIST_FOREACH_SAFE (link, following, &instance->retired_tables) {
         struct room_table *table = CONTAINER_OF(link, struct room_table, retired_link);
         room_table_free(&table);
     }
@@ -82,7 +82,7 @@ void instance_unref(struct instance **taken)
     CHECK_OBJ(instance, INSTANCE_MAGIC);
     if (--instance->refs > 0)
         return;
-    LIST_FOREACH_SAFE(link, following, &instance->endpoint_seats)
+    LIST_FOREACH_SAFE (link, following, &instance->endpoint_seats)
         endpoint_seat_free(instance, CONTAINER_OF(link, struct endpoint_seat, link));
     seat_fini(&instance->seat);
     instance_drop_tables(instance);
@@ -92,8 +92,9 @@ void instance_unref(struct instance **taken)
     free(instance);
 }
 
-/* A changed key makes the rooms meaningless. Calls may still wait or be in flight there, so the old table is retired
- * and serves them until it is idle. Without memory for a new one the old key stays in force until the next reload. */
+/* A changed key makes the rooms meaningless. Calls may still wait or be in flight there, so the old
+ * table is retired and serves them until it is idle. Without memory for a new one the old key stays
+ * in force until the next reload. */
 static void instance_retire_table(struct instance *instance, struct room_table **current,
                                   struct room_table *fresh)
 {
@@ -105,26 +106,32 @@ static void instance_retire_table(struct instance *instance, struct room_table *
 
 static void instance_sweep_retired(struct instance *instance)
 {
-    LIST_FOREACH_SAFE(link, following, &instance->retired_tables)
-    {
+    LIST_FOREACH_SAFE (link, following, &instance->retired_tables) {
         struct room_table *table = CONTAINER_OF(link, struct room_table, retired_link);
         if (room_table_is_idle(table))
             room_table_free(&table);
     }
 }
 
-static void instance_configure_breakers(struct instance *instance, bool is_scope_changed, mono_ns now)
+/* With another scope it starts empty. */
+static void instance_configure_seat(const struct instance *instance, struct seat *seat,
+                                    bool is_scope_changed, mono_ns now)
 {
-    seat_configure(&instance->seat, &instance->breaker_cfg, now);
+    seat_configure(seat, &instance->breaker_cfg, now);
     if (is_scope_changed && instance->breaker_cfg.mode != POLICY_FORCE_OPEN)
-        seat_force(&instance->seat, BREAKER_CLOSED, now);
-    LIST_FOREACH_SAFE(link, following, &instance->endpoint_seats)
-    {
+        seat_force(seat, BREAKER_CLOSED, now);
+}
+
+static void instance_configure_breakers(struct instance *instance, bool is_scope_changed,
+                                        mono_ns now)
+{
+    instance_configure_seat(instance, &instance->seat, is_scope_changed, now);
+    LIST_FOREACH_SAFE (link, following, &instance->endpoint_seats) {
         struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
         if (is_scope_changed && seat->users == 0)
             endpoint_seat_free(instance, seat);
         else
-            seat_configure(&seat->seat, &instance->breaker_cfg, now);
+            instance_configure_seat(instance, &seat->seat, is_scope_changed, now);
     }
 }
 
@@ -146,10 +153,10 @@ void instance_configure(struct instance *instance, const struct policy *policy, 
     instance->engine->host->on_instance(instance);
 }
 
-static struct endpoint_seat *instance_find_endpoint_seat(const struct instance *instance, uint64_t endpoint_id)
+static struct endpoint_seat *instance_find_endpoint_seat(const struct instance *instance,
+                                                         uint64_t endpoint_id)
 {
-    LIST_FOREACH(link, &instance->endpoint_seats)
-    {
+    LIST_FOREACH (link, &instance->endpoint_seats) {
         struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
         if (seat->endpoint_id == endpoint_id)
             return seat;
@@ -157,13 +164,13 @@ static struct endpoint_seat *instance_find_endpoint_seat(const struct instance *
     return NULL;
 }
 
-/* Endpoints come and go with their pods: the oldest seat that nobody uses and that has nothing to say makes room. */
+/* Endpoints come and go with their pods: the oldest seat that nobody uses and that has nothing to
+ * say makes room. */
 static bool instance_make_room_for_seat(struct instance *instance)
 {
     if (instance->endpoint_seat_count < INSTANCE_ENDPOINT_SEATS)
         return true;
-    LIST_FOREACH(link, &instance->endpoint_seats)
-    {
+    LIST_FOREACH (link, &instance->endpoint_seats) {
         struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
         if (seat->users > 0 || seat->seat.breaker.state != BREAKER_CLOSED)
             continue;
@@ -195,22 +202,35 @@ struct endpoint_seat *instance_endpoint_seat(struct instance *instance, uint64_t
 
 bool instance_is_by_endpoint(const struct instance *instance)
 {
-    return instance->breaker_cfg.scope == BREAKER_SCOPE_ENDPOINT && instance->breaker_cfg.mode != POLICY_OFF &&
+    return instance->breaker_cfg.scope == BREAKER_SCOPE_ENDPOINT &&
+           instance->breaker_cfg.mode != POLICY_OFF &&
            instance->breaker_cfg.mode != POLICY_FORCE_OPEN;
 }
 
 mono_ns instance_next_probe(const struct instance *instance)
 {
     mono_ns next = MONO_NEVER;
-    LIST_FOREACH(link, &instance->endpoint_seats)
-        next = mono_min(next, breaker_next_tick(&CONTAINER_OF(link, struct endpoint_seat, link)->seat.breaker));
+    LIST_FOREACH (link, &instance->endpoint_seats)
+        next = mono_min(
+            next, breaker_next_tick(&CONTAINER_OF(link, struct endpoint_seat, link)->seat.breaker));
     return next;
 }
 
-bool instance_endpoint_may_pass(const struct instance *instance, uint64_t endpoint_id, bool may_probe, mono_ns now)
+bool instance_is_closed(const struct instance *instance)
+{
+    bool is_closed = instance->seat.breaker.state == BREAKER_CLOSED;
+    LIST_FOREACH (link, &instance->endpoint_seats)
+        is_closed &=
+            CONTAINER_OF(link, struct endpoint_seat, link)->seat.breaker.state == BREAKER_CLOSED;
+    return is_closed;
+}
+
+bool instance_endpoint_may_pass(const struct instance *instance, uint64_t endpoint_id,
+                                bool may_probe, mono_ns now)
 {
     const struct endpoint_seat *seat = instance_find_endpoint_seat(instance, endpoint_id);
-    if (seat == NULL || instance->breaker_cfg.mode == POLICY_OFF || instance->breaker_cfg.mode == POLICY_SHADOW)
+    if (seat == NULL || instance->breaker_cfg.mode == POLICY_OFF ||
+        instance->breaker_cfg.mode == POLICY_SHADOW)
         return true;
     return breaker_peek(&seat->seat.breaker, may_probe, now).may_pass;
 }

@@ -42,25 +42,26 @@ static void room_init(struct room_table *table, struct keyed_room *room, mono_ns
         bulkhead_init(&room->slots.bulkhead, table->cfg.bulkhead);
         for (int i = 0; i < SLOT_LINES; i++)
             line_init(&room->slots.lines[i]);
+        room->slots.waiting = 0;
     } else {
         token_bucket_init(&room->tokens.bucket, table->cfg.rate, now);
         line_init(&room->tokens.line);
         room->tokens.promised = 0;
+        room->tokens.waiting = 0;
         room->tokens.engine = table->engine;
         timer_init(&room->tokens.timer, on_token_due);
     }
 }
 
-static struct keyed_room *room_new(struct room_table *table, struct span key, uint64_t hash, mono_ns now)
+static struct keyed_room *room_new(struct room_table *table, uint64_t hash, uint64_t check,
+                                   mono_ns now)
 {
-    struct keyed_room *room = calloc(1, sizeof *room + key.len);
+    struct keyed_room *room = calloc(1, sizeof *room);
     if (room == NULL)
         return NULL;
     list_init(&room->age_link);
     room->hash = hash;
-    room->key_length = (uint32_t)key.len;
-    if (key.len > 0)
-        memcpy(room->key, key.data, key.len);
+    room->check = check;
     room_init(table, room, now);
     return room;
 }
@@ -73,7 +74,8 @@ static uint32_t chains_for(const struct key_config *key)
     return count;
 }
 
-static struct room_table *table_new(enum room_kind kind, struct call_engine *engine, const struct key_config *key)
+static struct room_table *table_new(enum room_kind kind, struct call_engine *engine,
+                                    const struct key_config *key)
 {
     struct room_table *table = calloc(1, sizeof *table);
     if (table == NULL)
@@ -84,6 +86,7 @@ static struct room_table *table_new(enum room_kind kind, struct call_engine *eng
     list_init(&table->retired_link);
     list_init(&table->by_age);
     table->hash_seed = rng_next(engine->rng);
+    table->check_seed = rng_next(engine->rng);
     if (key->kind == KEY_HEADER) {
         table->header = strdup(key->header);
         table->key.header = table->header;
@@ -93,13 +96,14 @@ static struct room_table *table_new(enum room_kind kind, struct call_engine *eng
 
 static struct room_table *table_open(struct room_table *table, mono_ns now)
 {
-    table->other = room_new(table, SPAN_NONE, 0, now);
+    table->other = room_new(table, 0, 0, now);
     if (table->other == NULL || (table->key.kind == KEY_HEADER && table->header == NULL))
         room_table_free(&table);
     return table;
 }
 
-struct room_table *room_table_new_slots(struct call_engine *engine, const struct bulkhead_config *cfg, mono_ns now)
+struct room_table *room_table_new_slots(struct call_engine *engine,
+                                        const struct bulkhead_config *cfg, mono_ns now)
 {
     struct room_table *table = table_new(ROOM_SLOTS, engine, &cfg->key);
     if (table == NULL)
@@ -108,7 +112,8 @@ struct room_table *room_table_new_slots(struct call_engine *engine, const struct
     return table_open(table, now);
 }
 
-struct room_table *room_table_new_tokens(struct call_engine *engine, const struct rate_limit_config *cfg, mono_ns now)
+struct room_table *room_table_new_tokens(struct call_engine *engine,
+                                         const struct rate_limit_config *cfg, mono_ns now)
 {
     struct room_table *table = table_new(ROOM_TOKENS, engine, &cfg->key);
     if (table == NULL)
@@ -117,14 +122,18 @@ struct room_table *room_table_new_tokens(struct call_engine *engine, const struc
     return table_open(table, now);
 }
 
+static bool room_is_idle(const struct room_table *table, const struct keyed_room *room)
+{
+    if (table->kind == ROOM_TOKENS)
+        return room->tokens.waiting == 0;
+    return room->slots.waiting == 0 && bulkhead_is_empty(&room->slots.bulkhead);
+}
+
 static void room_free(struct room_table *table, struct keyed_room *room)
 {
-    if (table->kind == ROOM_TOKENS) {
-        INVARIANT(room->tokens.line.length == 0 && room->tokens.promised == 0);
+    INVARIANT(room_is_idle(table, room));
+    if (table->kind == ROOM_TOKENS)
         wheel_clear(table->engine->wheel, &room->tokens.timer);
-    } else {
-        INVARIANT(bulkhead_is_empty(&room->slots.bulkhead));
-    }
     free(room);
 }
 
@@ -135,7 +144,7 @@ void room_table_free(struct room_table **taken)
     if (table == NULL)
         return;
     list_remove(&table->retired_link);
-    LIST_FOREACH_SAFE(link, following, &table->by_age)
+    LIST_FOREACH_SAFE (link, following, &table->by_age)
         room_free(table, CONTAINER_OF(link, struct keyed_room, age_link));
     if (table->other != NULL)
         room_free(table, table->other);
@@ -151,25 +160,18 @@ bool room_table_has_key(const struct room_table *table, const struct key_config 
     return key->kind != KEY_HEADER || strcmp(table->key.header, key->header) == 0;
 }
 
-static bool room_is_idle(const struct room_table *table, const struct keyed_room *room)
-{
-    if (table->kind == ROOM_TOKENS)
-        return room->tokens.line.length == 0 && room->tokens.promised == 0;
-    return bulkhead_is_empty(&room->slots.bulkhead) && room->slots.lines[SLOT_LINE_CALLS].length == 0 &&
-           room->slots.lines[SLOT_LINE_TUNNELS].length == 0;
-}
-
 bool room_table_is_idle(const struct room_table *table)
 {
     if (!room_is_idle(table, table->other))
         return false;
-    LIST_FOREACH(link, &table->by_age)
+    LIST_FOREACH (link, &table->by_age)
         if (!room_is_idle(table, CONTAINER_OF(link, struct keyed_room, age_link)))
             return false;
     return true;
 }
 
-static bool room_is_evictable(const struct room_table *table, const struct keyed_room *room, mono_ns now)
+static bool room_is_evictable(const struct room_table *table, const struct keyed_room *room,
+                              mono_ns now)
 {
     return room_is_idle(table, room) &&
            (table->kind == ROOM_SLOTS || token_bucket_is_full(&room->tokens.bucket, now));
@@ -180,32 +182,37 @@ static struct keyed_room **room_place(struct room_table *table, uint64_t hash)
     return &table->chains[hash & (table->chain_count - 1)];
 }
 
-/* Looks at a few of the oldest rooms only: a full table of rooms in use must not cost a walk per call. */
+static void room_table_remove(struct room_table *table, struct keyed_room *room)
+{
+    struct keyed_room **at = room_place(table, room->hash);
+    while (*at != room)
+        at = &(*at)->chain;
+    *at = room->chain;
+    list_remove(&room->age_link);
+    table->count--;
+    room_free(table, room);
+}
+
+/* Looks at a few of the oldest rooms only: a full table of rooms in use must not cost a walk per
+ * call. Those in use go to the end, so that a few long ones do not hide all others. */
 #define EVICTION_LOOKS 8
 
 static bool room_table_evict(struct room_table *table, mono_ns now)
 {
-    int looks = 0;
-    LIST_FOREACH_SAFE(link, following, &table->by_age)
-    {
-        struct keyed_room *room = CONTAINER_OF(link, struct keyed_room, age_link);
-        if (++looks > EVICTION_LOOKS)
-            return false;
-        if (!room_is_evictable(table, room, now))
-            continue;
-        struct keyed_room **at = room_place(table, room->hash);
-        while (*at != room)
-            at = &(*at)->chain;
-        *at = room->chain;
+    for (int looks = 0; looks < EVICTION_LOOKS; looks++) {
+        struct keyed_room *room =
+            CONTAINER_OF(list_first(&table->by_age), struct keyed_room, age_link);
+        if (room_is_evictable(table, room, now)) {
+            room_table_remove(table, room);
+            return true;
+        }
         list_remove(&room->age_link);
-        table->count--;
-        room_free(table, room);
-        return true;
+        list_append(&table->by_age, &room->age_link);
     }
     return false;
 }
 
-static struct keyed_room *room_table_add(struct room_table *table, struct span key, uint64_t hash,
+static struct keyed_room *room_table_add(struct room_table *table, uint64_t hash, uint64_t check,
                                          mono_ns now)
 {
     if (table->chains == NULL) {
@@ -216,7 +223,7 @@ static struct keyed_room *room_table_add(struct room_table *table, struct span k
     }
     if (table->count >= table->key.max_keys && !room_table_evict(table, now))
         return table->other;
-    struct keyed_room *room = room_new(table, key, hash, now);
+    struct keyed_room *room = room_new(table, hash, check, now);
     if (room == NULL)
         return table->other;
     struct keyed_room **place = room_place(table, hash);
@@ -232,15 +239,16 @@ struct keyed_room *room_table_find(struct room_table *table, struct span key, mo
     if (table->key.kind == KEY_NONE)
         return table->other;
     const uint64_t hash = hash_span(key, table->hash_seed);
+    const uint64_t check = hash_span(key, table->check_seed);
     struct keyed_room *room = table->chains ? *room_place(table, hash) : NULL;
     for (; room != NULL; room = room->chain) {
-        if (room->hash != hash || !span_is(span_make(room->key, room->key_length), key))
+        if (room->hash != hash || room->check != check)
             continue;
         list_remove(&room->age_link);
         list_append(&table->by_age, &room->age_link);
         return room;
     }
-    return room_table_add(table, key, hash, now);
+    return room_table_add(table, hash, check, now);
 }
 
 static void room_configure(struct room_table *table, struct keyed_room *room, mono_ns now)
@@ -257,12 +265,12 @@ static void room_configure(struct room_table *table, struct keyed_room *room, mo
 void room_table_configure(struct room_table *table, mono_ns now)
 {
     room_configure(table, table->other, now);
-    LIST_FOREACH(link, &table->by_age)
+    LIST_FOREACH (link, &table->by_age)
         room_configure(table, CONTAINER_OF(link, struct keyed_room, age_link), now);
 }
 
-static void room_add_totals(const struct room_table *table, const struct keyed_room *room, mono_ns now,
-                            struct room_totals *totals)
+static void room_add_totals(const struct room_table *table, const struct keyed_room *room,
+                            mono_ns now, struct room_totals *totals)
 {
     if (table->kind == ROOM_TOKENS) {
         totals->millitokens += token_bucket_millitokens(&room->tokens.bucket, now);
@@ -278,6 +286,6 @@ static void room_add_totals(const struct room_table *table, const struct keyed_r
 void room_table_totals(const struct room_table *table, mono_ns now, struct room_totals *totals)
 {
     room_add_totals(table, table->other, now, totals);
-    LIST_FOREACH(link, &table->by_age)
+    LIST_FOREACH (link, &table->by_age)
         room_add_totals(table, CONTAINER_OF(link, struct keyed_room, age_link), now, totals);
 }

@@ -1,11 +1,13 @@
-/* room.h - the places where calls wait: a slot room (bulkhead and its lines) and a token room (bucket and its line).
+/* room.h - the places where calls wait: a slot room (bulkhead and its lines) and a token room
+ * (bucket and its line).
  *
- * One FIFO per bulkhead instance and slot kind, one per token key. Who waits for a token holds no slot; once due it
- * joins the slot line, and token and slot are taken together. A call in a slot line has a token `promised`: newcomers
- * see only tokens beyond those, so that whoever reaches the head of the line finds its token there.
- *   INVARIANT: waiting_count == length of the line; promised == calls in slot lines that came by this token room.
- * Keyed instances (bulkhead.key, rateLimit.key) hold a bounded table of rooms: only full buckets and empty bulkheads
- * are evicted; when none is, further keys share `_other`, so cycling keys resets nothing. Single-threaded. */
+ * One FIFO per bulkhead instance and slot kind, one per token key. Who waits for a token holds no
+ * slot; once due it joins the slot line, and token and slot are taken together. A call in a slot
+ * line has a token `promised`: newcomers see only tokens beyond those, so that whoever reaches the
+ * head of the line finds its token there. INVARIANT: waiting_count == length of the line; promised
+ * == calls in slot lines that came by this token room. Keyed instances (bulkhead.key,
+ * rateLimit.key) hold a bounded table of rooms: only full buckets and empty bulkheads are evicted;
+ * when none is, further keys share `_other`, so cycling keys resets nothing. Single-threaded. */
 #ifndef OUTRIGGER_CALL_ROOM_H
 #define OUTRIGGER_CALL_ROOM_H
 
@@ -31,28 +33,32 @@ struct line {
 struct slot_room {
     struct bulkhead bulkhead;
     struct line lines[SLOT_LINES];
+    uint32_t waiting; /* calls in any line that will need it: those in its own, and those before it
+                         for a token */
 };
 
 struct token_room {
     struct token_bucket bucket;
     struct line line;
     uint64_t promised;
+    uint32_t waiting;   /* calls in any line that came by it */
     struct timer timer; /* when the head of the line is due */
     struct call_engine *engine;
 };
 
 enum room_kind { ROOM_SLOTS, ROOM_TOKENS };
 
-struct keyed_room { /* one key's room */
+struct keyed_room {       /* one key's room */
     struct list age_link; /* oldest use first */
     struct keyed_room *chain;
-    uint64_t hash;
+    uint64_t hash;  /* with `check` all that is known of the key: a key may be as long as a request
+                       line, */
+    uint64_t check; /* so 10 000 of them are not kept; two keyed hashes of 64 bits do not collide by
+                       chance or intent */
     union {
         struct slot_room slots;
         struct token_room tokens;
     };
-    uint32_t key_length;
-    char key[];
 };
 
 struct room_table { /* all rooms of one instance and kind; without a key just `other` */
@@ -71,13 +77,16 @@ struct room_table { /* all rooms of one instance and kind; without a key just `o
     uint32_t count;
     struct list by_age;
     uint64_t hash_seed;
+    uint64_t check_seed;
 };
 
 void line_join(struct line *line, struct list *link);
 void line_leave(struct line *line, struct list *link);
 
-struct room_table *room_table_new_slots(struct call_engine *engine, const struct bulkhead_config *cfg, mono_ns now);
-struct room_table *room_table_new_tokens(struct call_engine *engine, const struct rate_limit_config *cfg, mono_ns now);
+struct room_table *room_table_new_slots(struct call_engine *engine,
+                                        const struct bulkhead_config *cfg, mono_ns now);
+struct room_table *room_table_new_tokens(struct call_engine *engine,
+                                         const struct rate_limit_config *cfg, mono_ns now);
 /* `cfg` is the instance's own copy and outlives the table. NULL when there is no memory. */
 
 void room_table_free(struct room_table **table);
@@ -87,10 +96,11 @@ bool room_table_has_key(const struct room_table *table, const struct key_config 
 /* Is it a table for this key (same kind, header and number of keys)? */
 
 bool room_table_is_idle(const struct room_table *table);
-/* Nobody waits and nothing is in flight in any room. */
+/* No waiting call needs it, and nothing is in flight in any room. */
 
 struct keyed_room *room_table_find(struct room_table *table, struct span key, mono_ns now);
-/* The room of `key`, made if need be; `_other` when the table is full of rooms in use or memory is short. */
+/* The room of `key`, made if need be; `_other` when the table is full of rooms in use or memory is
+ * short. */
 
 void room_table_configure(struct room_table *table, mono_ns now);
 /* The instance's cfg has new numbers (same key): they reach every room. */

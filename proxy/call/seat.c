@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-static void on_moved(struct breaker *breaker, const struct breaker_transition *transition, void *context)
+static void on_moved(struct breaker *breaker, const struct breaker_transition *transition,
+                     void *context)
 {
     struct seat *seat = context;
     (void)breaker;
@@ -59,7 +60,8 @@ void seat_force(struct seat *seat, enum breaker_state state, mono_ns now)
 void seat_label(const struct seat *seat, char *out, size_t size)
 {
     const bool is_endpoint = seat->endpoint[0] != '\0';
-    snprintf(out, size, "%s%s%s", seat->instance->name, is_endpoint ? "/endpoint:" : "", seat->endpoint);
+    snprintf(out, size, "%s%s%s", seat->instance->name, is_endpoint ? "/endpoint:" : "",
+             seat->endpoint);
 }
 
 void seat_fini(struct seat *seat)

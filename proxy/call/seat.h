@@ -1,8 +1,10 @@
-/* seat.h - where a circuit breaker sits at run time: the breaker, its timer, and the calls that wait behind it.
+/* seat.h - where a circuit breaker sits at run time: the breaker, its timer, and the calls that
+ * wait behind it.
  *
- * An instance has one seat of its own and, with scope: endpoint, one per endpoint. A seat whose breaker moved puts
- * itself on the engine's `moved` list; call_engine_settle then arms its timer and, if it opened, refuses all who wait.
- * Ownership: embedded in its instance or in an endpoint_seat. Single-threaded. */
+ * An instance has one seat of its own and, with scope: endpoint, one per endpoint. A seat whose
+ * breaker moved puts itself on the engine's `moved` list; call_engine_settle then arms its timer
+ * and, if it opened, refuses all who wait. Ownership: embedded in its instance or in an
+ * endpoint_seat. Single-threaded. */
 #ifndef OUTRIGGER_CALL_SEAT_H
 #define OUTRIGGER_CALL_SEAT_H
 
@@ -26,11 +28,12 @@ struct seat {
     void *user;           /* the host's metrics of it */
 };
 
-void seat_init(struct seat *seat, struct call_engine *engine, struct instance *instance, const char *endpoint,
-               const struct breaker_config *cfg, mono_ns now);
+void seat_init(struct seat *seat, struct call_engine *engine, struct instance *instance,
+               const char *endpoint, const struct breaker_config *cfg, mono_ns now);
 void seat_configure(struct seat *seat, const struct breaker_config *cfg, mono_ns now);
 void seat_force(struct seat *seat, enum breaker_state state, mono_ns now);
-/* An operator's word; who waits behind a breaker that is forced open is refused before this returns. */
+/* An operator's word; who waits behind a breaker that is forced open is refused before this
+ * returns. */
 
 void seat_fini(struct seat *seat);
 /* INVARIANT: nobody waits. */

@@ -1,7 +1,8 @@
-/* steps.c - what a call does next. Every step is one function of (call, event, now): it decides, emits actions, and may
- * enter another step by call_goto, the only writer of call->step.
- *   INVARIANT: a permit is live exactly while upstream work may be going on (ATTEMPT, a kept head in BACKOFF, RELAY).
- *   INVARIANT: RELAY never leads back to ATTEMPT: the table of legal edges has no such edge. */
+/* steps.c - what a call does next. Every step is one function of (call, event, now): it decides,
+ * emits actions, and may enter another step by call_goto, the only writer of call->step. INVARIANT:
+ * a permit is live exactly while upstream work may be going on (ATTEMPT, a kept head in BACKOFF,
+ * RELAY). INVARIANT: RELAY never leads back to ATTEMPT: the table of legal edges has no such edge.
+ */
 #include "call/steps.h"
 
 #include "base/check.h"
@@ -29,24 +30,26 @@ static void call_goto(struct call *call, enum call_step step)
     call->engine->steps++;
 }
 
+/* Several events may pass before the host performs: what an abort ends must not begin after it. */
 static void emit(struct call *call, unsigned actions)
 {
+    if (actions & CALL_ABORT_ATTEMPT)
+        call->actions &= ~(unsigned)(CALL_START_ATTEMPT | CALL_KEEP | CALL_RELAY);
+    struct call_engine *engine = call->engine;
     call->actions |= actions;
-    if (!list_is_linked(&call->ready_link))
-        list_append(&call->engine->ready, &call->ready_link);
+    if (list_is_linked(&call->ready_link))
+        return;
+    if (list_is_empty(&engine->ready))
+        engine->host->on_ready(engine);
+    list_append(&engine->ready, &call->ready_link);
 }
 
-/* Timers only move earlier; one that fires early finds nothing due and is armed anew. A call whose deadlines move later
- * all the time (bytes flow) costs no list operation for it. */
+/* Timers only move earlier; one that fires early finds nothing due and is armed anew. A call whose
+ * deadlines move later all the time (bytes flow) costs no list operation for it. */
 static void arm(struct call *call, mono_ns at)
 {
     if (!timer_is_set(&call->timer) || at < call->timer.at)
         wheel_set(call->engine->wheel, &call->timer, at);
-}
-
-static const struct timeouts_config *timeouts_of(const struct call *call)
-{
-    return &call->lane->policy->timeouts;
 }
 
 /* ---- ROUTE, ADMIT, QUEUED ---- */
@@ -70,54 +73,44 @@ static void abandoned(struct call *call)
     call_goto(call, CALL_STEP_REPLY);
 }
 
+static void too_late(struct call *call)
+{
+    call->refusal =
+        (struct gate_verdict){.reason = REASON_REQUEST_TIMEOUT, .not_before = MONO_NEVER};
+    refused(call);
+}
+
 static void step_admit(struct call *call, enum call_event event, mono_ns now)
 {
     (void)event;
-    switch (admission_ask(call, true, now)) {
-    case ADMISSION_PASSED:
-        call_goto(call, CALL_STEP_ATTEMPT);
-        break;
-    case ADMISSION_WAITS:
-        call_goto(call, CALL_STEP_QUEUED);
-        break;
-    case ADMISSION_REFUSED:
-        refused(call);
-        break;
+    if (now >= verdict_deadline(call)) {
+        too_late(call);
+        return;
     }
-}
-
-static mono_ns queue_timeout_at(const struct call *call)
-{
-    const bool is_slot_line = call->line != &call->tokens->line;
-    return is_slot_line ? mono_add(call->line_joined_at, call->lane->bulkhead->bulkhead_cfg.pending_timeout)
-                        : MONO_NEVER;
+    switch (admission_ask(call, true, now)) {
+    case ADMISSION_PASSED: call_goto(call, CALL_STEP_ATTEMPT); break;
+    case ADMISSION_WAITS: call_goto(call, CALL_STEP_QUEUED); break;
+    case ADMISSION_REFUSED: refused(call); break;
+    }
 }
 
 static void queue_timer(struct call *call, mono_ns now)
 {
-    enum reason reason = REASON_NONE;
-    if (now >= verdict_deadline(call))
-        reason = REASON_REQUEST_TIMEOUT;
-    else if (now >= queue_timeout_at(call))
-        reason = REASON_QUEUE_TIMEOUT;
-    if (reason == REASON_NONE) {
-        arm(call, mono_min(verdict_deadline(call), queue_timeout_at(call)));
+    const struct gate_verdict verdict = admission_overdue(call, now);
+    if (verdict.may_pass) {
+        arm(call, mono_min(verdict_deadline(call), verdict.not_before));
         return;
     }
     admission_leave(call, now);
-    call->refusal = (struct gate_verdict){.reason = reason, .not_before = MONO_NEVER};
+    call->refusal = verdict;
     refused(call);
 }
 
 static void step_queued(struct call *call, enum call_event event, mono_ns now)
 {
     switch (event) {
-    case CALL_EVENT_ADMITTED:
-        call_goto(call, CALL_STEP_ATTEMPT);
-        break;
-    case CALL_EVENT_REFUSED:
-        refused(call);
-        break;
+    case CALL_EVENT_ADMITTED: call_goto(call, CALL_STEP_ATTEMPT); break;
+    case CALL_EVENT_REFUSED: refused(call); break;
     case CALL_EVENT_CANCEL:
         admission_leave(call, now);
         call_goto(call, CALL_STEP_FINISH);
@@ -126,9 +119,7 @@ static void step_queued(struct call *call, enum call_event event, mono_ns now)
         admission_leave(call, now);
         abandoned(call);
         break;
-    default: /* ENTER, TIMER, MOVED */
-        queue_timer(call, now);
-        break;
+    default: /* ENTER, TIMER, MOVED */ queue_timer(call, now); break;
     }
 }
 
@@ -139,6 +130,7 @@ static void settle(struct call *call, enum judgement judgement, bool is_slow, en
 {
     if (!call->permit.is_judged)
         permit_judge(&call->permit, judgement, is_slow, retry_after, call->engine->rng, now);
+    call->is_settled = true;
     if (call->endpoint_seat != NULL)
         call->endpoint_seat->users--;
     call->endpoint_seat = NULL;
@@ -152,15 +144,25 @@ static void end_work(struct call *call, mono_ns now)
     admission_release(call, now);
 }
 
+/* A probe is a lease of min(attempt timeout, 10 s); a shadow timeout cuts nothing short. */
+static void lease_probe(struct call *call)
+{
+    if (!permit_is_probe(&call->permit) || call->permit.is_judged)
+        return;
+    call->lease_at = mono_add(call->attempt_at, CALL_PROBE_LEASE);
+    if (verdict_timeouts(call)->mode != POLICY_SHADOW)
+        call->lease_at = mono_min(call->lease_at, call->deadline.attempt_at);
+}
+
 static void start_attempt(struct call *call, mono_ns now)
 {
-    deadline_start_attempt(&call->deadline, timeouts_of(call), now);
+    deadline_start_attempt(&call->deadline, verdict_timeouts(call), now);
     call->attempt_at = now;
     call->lease_at = MONO_NEVER;
-    if (permit_is_probe(&call->permit))
-        call->lease_at = mono_add(now, dur_min(mono_until(now, call->deadline.attempt_at), CALL_PROBE_LEASE));
+    lease_probe(call);
     call->attempts_run++;
     call->is_attempt_live = true;
+    call->is_settled = false;
     call->reason = REASON_NONE;
     emit(call, CALL_START_ATTEMPT);
 }
@@ -175,7 +177,8 @@ static void attempt_arm(struct call *call)
     arm(call, at);
 }
 
-/* Decides between another try and an answer, for an attempt whose reason is set and whose work has ended. */
+/* Decides between another try and an answer, for an attempt whose reason is set and whose work has
+ * ended. */
 static void retry_or_reply(struct call *call, mono_ns now)
 {
     if (verdict_retry(call, now))
@@ -184,8 +187,8 @@ static void retry_or_reply(struct call *call, mono_ns now)
         call_goto(call, CALL_STEP_REPLY);
 }
 
-static void attempt_lost(struct call *call, enum reason reason, enum judgement judgement, enum outcome outcome,
-                         mono_ns now)
+static void attempt_lost(struct call *call, enum reason reason, enum judgement judgement,
+                         enum outcome outcome, mono_ns now)
 {
     call->reason = reason;
     settle(call, judgement, false, outcome, 0, now);
@@ -196,7 +199,8 @@ static void attempt_lost(struct call *call, enum reason reason, enum judgement j
 static void attempt_timed_out(struct call *call, enum reason reason, mono_ns now)
 {
     const dur_ns ran = mono_since(now, call->attempt_at);
-    const bool proves = reason == REASON_CONNECT_TIMEOUT || deadline_is_evidence(timeouts_of(call), ran);
+    const bool proves =
+        reason == REASON_CONNECT_TIMEOUT || deadline_is_evidence(verdict_timeouts(call), ran);
     emit(call, CALL_ABORT_ATTEMPT);
     attempt_lost(call, reason, proves ? JUDGED_FAILURE : JUDGED_NOT,
                  reason == REASON_CONNECT_TIMEOUT ? OUTCOME_CONNECT_FAILURE : OUTCOME_TIMEOUT, now);
@@ -211,23 +215,39 @@ static void attempt_abandoned(struct call *call, mono_ns now)
     abandoned(call);
 }
 
+/* The timer while the caller's body is awaited: all other clocks stand still. */
+static void body_timer(struct call *call, mono_ns now)
+{
+    const dur_ns most = call->engine->body_idle;
+    if (most == 0 || mono_since(now, call->body_wait_at) < most) {
+        attempt_arm(call);
+        return;
+    }
+    call_resume(call, now);
+    call->reason = REASON_BODY_TIMEOUT;
+    attempt_abandoned(call, now);
+}
+
+/* A lease that a caller's own short deadline cut off proves nothing: the timeout then gives the
+ * probe back. */
+static void lease_timer(struct call *call, mono_ns now)
+{
+    if (now < call->lease_at ||
+        !deadline_is_evidence(verdict_timeouts(call), mono_since(now, call->attempt_at)))
+        return;
+    permit_expire_probe(&call->permit, call->engine->rng, now);
+    call->lease_at = MONO_NEVER;
+}
+
 static void attempt_timer(struct call *call, mono_ns now)
 {
     if (call->body_wait_at != MONO_NEVER) {
-        if (call->engine->body_idle > 0 && mono_since(now, call->body_wait_at) >= call->engine->body_idle) {
-            call->reason = REASON_BODY_TIMEOUT;
-            attempt_abandoned(call, now);
-        } else {
-            attempt_arm(call);
-        }
+        body_timer(call, now);
         return;
     }
-    if (now >= call->lease_at) {
-        permit_expire_probe(&call->permit, call->engine->rng, now);
-        call->lease_at = MONO_NEVER;
-    }
+    lease_timer(call, now);
     const enum reason reason = deadline_expired(&call->deadline, now);
-    if (reason != REASON_NONE && timeouts_of(call)->mode != POLICY_SHADOW) {
+    if (reason != REASON_NONE && verdict_timeouts(call)->mode != POLICY_SHADOW) {
         attempt_timed_out(call, reason, now);
         return;
     }
@@ -238,28 +258,35 @@ static void attempt_timer(struct call *call, mono_ns now)
     attempt_arm(call);
 }
 
-/* A connection from the pool that died before any answer says nothing about the upstream: the same attempt goes on a
- * fresh connection, once, with the same permit; it costs no attempt, no budget, and feeds no breaker. */
-static bool may_repeat_transparently(const struct call *call)
+static bool is_over(const struct call *call, mono_ns now)
+{
+    return verdict_timeouts(call)->mode != POLICY_SHADOW &&
+           deadline_expired(&call->deadline, now) != REASON_NONE;
+}
+
+/* A connection from the pool that died before any answer says nothing about the upstream: the same
+ * attempt goes on a fresh connection, once, with the same permit; it costs no attempt, no budget,
+ * and feeds no breaker. */
+static bool may_repeat_transparently(const struct call *call, mono_ns now)
 {
     const struct call_failure *failure = &call->failure;
-    if (call->is_transparent_used || call->facts.is_tunnel)
+    if (call->is_transparent_used || call->facts.is_tunnel || is_over(call, now))
         return false;
     if (call->engine->host->replay(call) != REPLAY_OK)
         return false;
     if (failure->reason == REASON_REFUSED_STREAM)
         return true;
-    return failure->reason == REASON_CONNECTION_RESET && failure->is_reused && !failure->is_answered &&
-           (failure->is_unsent || call->facts.is_idempotent);
+    return failure->reason == REASON_CONNECTION_RESET && failure->is_reused &&
+           !failure->is_answered && (failure->is_unsent || call->facts.is_idempotent);
 }
 
 static void attempt_failed(struct call *call, mono_ns now)
 {
-    if (may_repeat_transparently(call)) {
+    if (may_repeat_transparently(call, now)) {
         call->is_transparent_used = true;
         call->needs_fresh = true;
         call->engine->host->on_retry(call, RETRY_CAUSE_TRANSPARENT);
-        deadline_reconnect(&call->deadline, timeouts_of(call), now);
+        deadline_reconnect(&call->deadline, verdict_timeouts(call), now);
         emit(call, CALL_START_ATTEMPT);
         attempt_arm(call);
         return;
@@ -274,8 +301,8 @@ static void attempt_cancelled(struct call *call, mono_ns now)
 {
     const struct breaker_config *breaker = &call->lane->breaker->breaker_cfg;
     const dur_ns slow = breaker->slow_permille > 0 ? breaker->slow_longer_than : 0;
-    const bool is_slow =
-        mono_since(now, call->attempt_at) >= deadline_cancel_threshold(timeouts_of(call), slow);
+    const bool is_slow = mono_since(now, call->attempt_at) >=
+                         deadline_cancel_threshold(verdict_timeouts(call), slow);
     emit(call, CALL_ABORT_ATTEMPT);
     settle(call, is_slow ? JUDGED_SLOW_CANCEL : JUDGED_NOT, is_slow, OUTCOME_CANCELLED, 0, now);
     end_work(call, now);
@@ -289,21 +316,15 @@ static void step_attempt(struct call *call, enum call_event event, mono_ns now)
         start_attempt(call, now);
         attempt_arm(call);
         break;
-    case CALL_EVENT_HEAD:
-        call_goto(call, CALL_STEP_JUDGE_HEAD);
+    case CALL_EVENT_HEAD: call_goto(call, CALL_STEP_JUDGE_HEAD); break;
+    case CALL_EVENT_FAILED: attempt_failed(call, now); break;
+    case CALL_EVENT_CANCEL: attempt_cancelled(call, now); break;
+    case CALL_EVENT_ABANDON: attempt_abandoned(call, now); break;
+    case CALL_EVENT_CLOCK:
+        lease_probe(call);
+        attempt_arm(call);
         break;
-    case CALL_EVENT_FAILED:
-        attempt_failed(call, now);
-        break;
-    case CALL_EVENT_CANCEL:
-        attempt_cancelled(call, now);
-        break;
-    case CALL_EVENT_ABANDON:
-        attempt_abandoned(call, now);
-        break;
-    default: /* TIMER */
-        attempt_timer(call, now);
-        break;
+    default: /* TIMER */ attempt_timer(call, now); break;
     }
 }
 
@@ -314,7 +335,8 @@ static void judge_head(struct call *call, mono_ns now)
     const struct breaker_config *breaker = &call->lane->breaker->breaker_cfg;
     const bool is_slow =
         breaker->slow_permille > 0 && mono_since(now, call->attempt_at) > breaker->slow_longer_than;
-    settle(call, verdict_of_head(&call->head), is_slow, call->head.outcome, call->head.retry_after, now);
+    settle(call, verdict_of_head(&call->head), is_slow, call->head.outcome, call->head.retry_after,
+           now);
 }
 
 static void step_judge_head(struct call *call, enum call_event event, mono_ns now)
@@ -332,22 +354,26 @@ static void step_judge_head(struct call *call, enum call_event event, mono_ns no
     }
 }
 
-/* The gate says no to the retry. A failed head that is still arriving is relayed as it comes; else the caller gets the
- * kept head, or a reply that names the last attempt's reason. */
-static void retry_refused(struct call *call)
+/* The retry that was decided is not made. A failed head that is still arriving is relayed as it
+ * comes; else the caller gets the kept head, or a reply that names the last attempt's reason. */
+static void retry_refused(struct call *call, enum retry_skip skip)
 {
-    call->engine->host->on_retry_skipped(call, verdict_skip(call->refusal.reason));
+    call->engine->host->on_retry_skipped(call, skip);
     call->is_exhausted = true;
     call_goto(call, call->is_attempt_live ? CALL_STEP_RELAY : CALL_STEP_REPLY);
 }
 
 static void backoff_over(struct call *call, mono_ns now)
 {
+    if (now >= verdict_deadline(call)) {
+        retry_refused(call, RETRY_SKIP_DEADLINE);
+        return;
+    }
     struct permit kept = call->permit;
     call->permit = (struct permit){.is_live = false};
     if (admission_ask(call, false, now) == ADMISSION_REFUSED) {
         call->permit = kept;
-        retry_refused(call);
+        retry_refused(call, verdict_skip(call->refusal.reason));
         return;
     }
     if (call->is_attempt_live)
@@ -356,7 +382,6 @@ static void backoff_over(struct call *call, mono_ns now)
         admission_release_permit(&kept, now);
     call->attempt++;
     call->retries_made++;
-    call->is_transparent_used = false;
     call->needs_fresh = false;
     call->engine->host->on_retry(call, call->retry_cause);
     call_goto(call, CALL_STEP_ATTEMPT);
@@ -372,10 +397,15 @@ static void drop_kept_work(struct call *call, mono_ns now)
 static void step_backoff(struct call *call, enum call_event event, mono_ns now)
 {
     switch (event) {
-    case CALL_EVENT_ENDED:
+    case CALL_EVENT_BROKEN: end_work(call, now); break;
+    case CALL_EVENT_ENDED: /* a failed head that did not arrive as a whole is lost: a reply of ours
+                              has to say why */
         end_work(call, now);
+        if (!call->has_kept_head)
+            call->reason = REASON_CONNECTION_RESET;
         break;
     case CALL_EVENT_CANCEL:
+        call->engine->host->on_retry_skipped(call, RETRY_SKIP_CANCELLED);
         drop_kept_work(call, now);
         call_goto(call, CALL_STEP_FINISH);
         break;
@@ -399,31 +429,31 @@ static void step_backoff(struct call *call, enum call_event event, mono_ns now)
 
 static mono_ns idle_at(const struct call *call)
 {
-    const struct timeouts_config *cfg = timeouts_of(call);
+    const struct timeouts_config *cfg = verdict_timeouts(call);
     return cfg->idle > 0 ? mono_add(call->touched_at, cfg->idle) : MONO_NEVER;
 }
 
 static mono_ns max_duration_at(const struct call *call)
 {
-    const struct timeouts_config *cfg = timeouts_of(call);
+    const struct timeouts_config *cfg = verdict_timeouts(call);
     return cfg->max_duration > 0 ? mono_add(call->began_at, cfg->max_duration) : MONO_NEVER;
 }
 
 static mono_ns stream_at(const struct call *call)
 {
-    return call->is_stream || call->is_tunnel ? MONO_NEVER
-                                              : mono_add(call->head_at, BULKHEAD_STREAM_AFTER);
+    const bool may_become = call->permit.is_live && !call->is_stream && !call->is_tunnel;
+    return may_become ? mono_add(call->head_at, BULKHEAD_STREAM_AFTER) : MONO_NEVER;
 }
 
 static mono_ns tunnel_verdict_at(const struct call *call)
 {
-    return call->facts.is_tunnel && !call->permit.is_judged ? mono_add(call->head_at, CALL_PROBE_LEASE)
-                                                            : MONO_NEVER;
+    return call->is_settled ? MONO_NEVER : mono_add(call->head_at, CALL_PROBE_LEASE);
 }
 
 static void relay_arm(struct call *call)
 {
-    const mono_ns ends = mono_min(idle_at(call), max_duration_at(call));
+    const mono_ns ends =
+        call->has_shadow_timeout ? MONO_NEVER : mono_min(idle_at(call), max_duration_at(call));
     arm(call, mono_min(ends, mono_min(stream_at(call), tunnel_verdict_at(call))));
 }
 
@@ -431,7 +461,7 @@ static void relay_broken(struct call *call, mono_ns now)
 {
     call->is_broken = true;
     emit(call, CALL_ABORT_ATTEMPT | CALL_ABORT_DOWNSTREAM);
-    if (!call->permit.is_judged) {
+    if (!call->is_settled) {
         enum outcome outcome;
         const enum judgement judgement = verdict_of_failure(call->reason, &outcome);
         settle(call, judgement, false, outcome, 0, now);
@@ -442,7 +472,7 @@ static void relay_broken(struct call *call, mono_ns now)
 
 static void tunnel_proved(struct call *call, mono_ns now)
 {
-    if (!call->permit.is_judged)
+    if (!call->is_settled)
         settle(call, JUDGED_SUCCESS, false, OUTCOME_SUCCESS, 0, now);
 }
 
@@ -450,7 +480,7 @@ static bool relay_expired(struct call *call, enum reason reason, mono_ns at, mon
 {
     if (now < at)
         return false;
-    if (timeouts_of(call)->mode == POLICY_SHADOW) {
+    if (verdict_timeouts(call)->mode == POLICY_SHADOW) {
         if (!call->has_shadow_timeout)
             call->engine->host->on_shadow(call, POLICY_FAMILY_TIMEOUTS, reason_word(reason));
         call->has_shadow_timeout = true;
@@ -473,8 +503,7 @@ static void relay_timer(struct call *call, mono_ns now)
         if (permit_move_to_stream(&call->permit))
             admission_serve_permit_room(&call->permit, now);
     }
-    if (!call->has_shadow_timeout)
-        relay_arm(call);
+    relay_arm(call);
 }
 
 static void relay_entered(struct call *call, mono_ns now)
@@ -500,12 +529,8 @@ static void relay_over(struct call *call, mono_ns now)
 static void step_relay(struct call *call, enum call_event event, mono_ns now)
 {
     switch (event) {
-    case CALL_EVENT_ENTER:
-        relay_entered(call, now);
-        break;
-    case CALL_EVENT_BYTES:
-        tunnel_proved(call, now);
-        break;
+    case CALL_EVENT_ENTER: relay_entered(call, now); break;
+    case CALL_EVENT_BYTES: tunnel_proved(call, now); break;
     case CALL_EVENT_ENDED:
         tunnel_proved(call, now);
         end_work(call, now);
@@ -522,12 +547,8 @@ static void step_relay(struct call *call, enum call_event event, mono_ns now)
         call_goto(call, CALL_STEP_FINISH);
         break;
     case CALL_EVENT_ABANDON:
-    case CALL_EVENT_BROKEN:
-        relay_broken(call, now);
-        break;
-    default: /* TIMER */
-        relay_timer(call, now);
-        break;
+    case CALL_EVENT_BROKEN: relay_broken(call, now); break;
+    default: /* TIMER */ relay_timer(call, now); break;
     }
 }
 
@@ -552,14 +573,10 @@ static void step_finish(struct call *call, enum call_event event, mono_ns now)
 }
 
 static const step_function steps[CALL_STEP_COUNT] = {
-    [CALL_STEP_ROUTE] = step_route,
-    [CALL_STEP_ADMIT] = step_admit,
-    [CALL_STEP_QUEUED] = step_queued,
-    [CALL_STEP_ATTEMPT] = step_attempt,
-    [CALL_STEP_JUDGE_HEAD] = step_judge_head,
-    [CALL_STEP_BACKOFF] = step_backoff,
-    [CALL_STEP_RELAY] = step_relay,
-    [CALL_STEP_REPLY] = step_reply,
+    [CALL_STEP_ROUTE] = step_route,           [CALL_STEP_ADMIT] = step_admit,
+    [CALL_STEP_QUEUED] = step_queued,         [CALL_STEP_ATTEMPT] = step_attempt,
+    [CALL_STEP_JUDGE_HEAD] = step_judge_head, [CALL_STEP_BACKOFF] = step_backoff,
+    [CALL_STEP_RELAY] = step_relay,           [CALL_STEP_REPLY] = step_reply,
     [CALL_STEP_FINISH] = step_finish,
 };
 

@@ -1,4 +1,5 @@
-/* steps.h - inside `call`: the events that steps react to, and the engine that runs them. Hosts use call.h. */
+/* steps.h - inside `call`: the events that steps react to, and the engine that runs them. Hosts use
+ * call.h. */
 #ifndef OUTRIGGER_CALL_STEPS_H
 #define OUTRIGGER_CALL_STEPS_H
 
@@ -16,8 +17,10 @@ enum call_event {
     CALL_EVENT_BROKEN,    /* the relayed response cannot be completed: call->reason */
     CALL_EVENT_BYTES,     /* first byte of a tunnel */
     CALL_EVENT_DELIVERED, /* the caller has everything */
-    CALL_EVENT_CANCEL,    /* the caller left */
-    CALL_EVENT_ABANDON,   /* the host ends it with call->reason */
+    CALL_EVENT_CLOCK,   /* the attempt's times moved: its clock was stopped or goes on, or it has a
+                           lease now */
+    CALL_EVENT_CANCEL,  /* the caller left */
+    CALL_EVENT_ABANDON, /* the host ends it with call->reason */
 };
 
 void steps_run(struct call *call, enum call_event event, mono_ns now);

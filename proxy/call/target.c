@@ -42,8 +42,8 @@ static void target_unref(struct target *target)
 
 /* ---- lanes ---- */
 
-static struct instance *lane_pick(struct target *target, const struct plan_rule *rule, struct instance *own,
-                                  enum policy_family family)
+static struct instance *lane_pick(struct target *target, const struct plan_rule *rule,
+                                  struct instance *own, enum policy_family family)
 {
     const bool has_own = rule != NULL && own != NULL && (rule->policy->own >> family & 1);
     struct instance *instance = has_own ? own : target->instance;
@@ -51,8 +51,8 @@ static struct instance *lane_pick(struct target *target, const struct plan_rule 
     return instance;
 }
 
-static struct lane *lane_new(struct target *target, const struct plan *plan, const struct plan_rule *rule,
-                             struct instance *own)
+static struct lane *lane_new(struct target *target, const struct plan *plan,
+                             const struct plan_rule *rule, struct instance *own)
 {
     struct lane *lane = calloc(1, sizeof *lane);
     if (lane == NULL)
@@ -115,16 +115,19 @@ static bool rule_has_instance(const struct plan_rule *rule)
     return (rule->policy->own & limiters) != 0;
 }
 
-/* The instance that this rule had under the plan before, found by name: a reload may have moved the rule. */
+/* The instance that this rule had under the plan before, found by name: a reload may have moved the
+ * rule. */
 static struct instance *target_old_rule_instance(const struct target *target, const char *label)
 {
     for (size_t i = 0; i + 1 < target->lane_count; i++)
-        if (target->rule_instances[i] != NULL && strcmp(target->rule_instances[i]->name, label) == 0)
+        if (target->rule_instances[i] != NULL &&
+            strcmp(target->rule_instances[i]->name, label) == 0)
             return target->rule_instances[i];
     return NULL;
 }
 
-static struct instance **target_make_rule_instances(struct target *target, const struct plan *plan, mono_ns now)
+static struct instance **target_make_rule_instances(struct target *target, const struct plan *plan,
+                                                    mono_ns now)
 {
     struct instance **made = calloc(plan->rule_count + 1, sizeof(struct instance *));
     for (size_t i = 0; made != NULL && i < plan->rule_count; i++) {
@@ -147,7 +150,8 @@ static struct instance **target_make_rule_instances(struct target *target, const
     return made;
 }
 
-static struct lane **target_make_lanes(struct target *target, const struct plan *plan, struct instance **own)
+static struct lane **target_make_lanes(struct target *target, const struct plan *plan,
+                                       struct instance **own)
 {
     const size_t count = plan->rule_count + 1;
     struct lane **lanes = calloc(count, sizeof(struct lane *));
@@ -188,11 +192,12 @@ enum err target_apply(struct target *target, const struct plan *plan, mono_ns no
     target->lanes = lanes;
     target->lane_count = plan->rule_count + 1;
     target->snapshot = plan->snapshot;
+    call_engine_settle(target->engine, now); /* a breaker may have moved: forceOpen came or went */
     return OK;
 }
 
-static struct target *target_new(struct call_engine *engine, struct span name, const struct plan *plan,
-                                 mono_ns now)
+static struct target *target_new(struct call_engine *engine, struct span name,
+                                 const struct plan *plan, mono_ns now)
 {
     struct target *target = calloc(1, sizeof *target);
     if (target == NULL)
@@ -236,6 +241,9 @@ static void target_detach(struct target *target)
 bool target_is_idle(const struct target *target)
 {
     CHECK_OBJ(target, TARGET_MAGIC);
+    if (target->refs > 1 + target->lane_count) /* the table's and the lanes'; others are lanes of an
+                                                  older snapshot */
+        return false;
     for (size_t i = 0; i < target->lane_count; i++)
         if (target->lanes[i]->refs > 1)
             return false;
@@ -258,7 +266,7 @@ void target_table_init(struct target_table *table, struct call_engine *engine, u
 
 void target_table_fini(struct target_table *table)
 {
-    LIST_FOREACH_SAFE(link, following, &table->by_age)
+    LIST_FOREACH_SAFE (link, following, &table->by_age)
         target_table_drop(table, CONTAINER_OF(link, struct target, age_link));
     free(table->chains);
     table->chains = NULL;
@@ -297,11 +305,10 @@ void target_table_drop(struct target_table *table, struct target *target)
 
 static bool target_is_closed(const struct target *target)
 {
-    if (target->instance->seat.breaker.state != BREAKER_CLOSED)
+    if (!instance_is_closed(target->instance))
         return false;
     for (size_t i = 0; i + 1 < target->lane_count; i++)
-        if (target->rule_instances[i] != NULL &&
-            target->rule_instances[i]->seat.breaker.state != BREAKER_CLOSED)
+        if (target->rule_instances[i] != NULL && !instance_is_closed(target->rule_instances[i]))
             return false;
     return true;
 }
@@ -309,8 +316,7 @@ static bool target_is_closed(const struct target *target)
 static bool target_table_evict(struct target_table *table)
 {
     struct target *victim = NULL;
-    LIST_FOREACH(link, &table->by_age)
-    {
+    LIST_FOREACH (link, &table->by_age) {
         struct target *target = CONTAINER_OF(link, struct target, age_link);
         if (!target_is_idle(target))
             continue;
@@ -326,8 +332,8 @@ static bool target_table_evict(struct target_table *table)
     return victim != NULL;
 }
 
-enum err target_table_add(struct target_table *table, struct span name, const struct plan *plan, mono_ns now,
-                          struct target **out)
+enum err target_table_add(struct target_table *table, struct span name, const struct plan *plan,
+                          mono_ns now, struct target **out)
 {
     if (table->count >= table->limit && !target_table_evict(table))
         return ERR_FULL;

@@ -1,10 +1,12 @@
-/* target.h - one destination under one document: its instances, its retry budget, and a lane for every rule.
+/* target.h - one destination under one document: its instances, its retry budget, and a lane for
+ * every rule.
  *
- * A lane is what all calls of one (target, rule) under one snapshot of the config share: the policy, and which instance
- * each family uses (the rule's own where the rule has that block, else the target's). Calls hold a lane; a lane holds
- * its instances, its target and the snapshot; a reload makes new lanes and lets the old ones run out.
- * The table applies `*` to each dialled host:port by itself: at most TARGET_LIMIT at a time, idle closed ones leave
- * first. Single-threaded. */
+ * A lane is what all calls of one (target, rule) under one snapshot of the config share: the
+ * policy, and which instance each family uses (the rule's own where the rule has that block, else
+ * the target's). Calls hold a lane; a lane holds its instances, its target and the snapshot; a
+ * reload makes new lanes and lets the old ones run out. The table applies `*` to each dialled
+ * host:port by itself: at most TARGET_LIMIT at a time, idle closed ones leave first.
+ * Single-threaded. */
 #ifndef OUTRIGGER_CALL_TARGET_H
 #define OUTRIGGER_CALL_TARGET_H
 
@@ -23,7 +25,8 @@ struct plan_rule {
     const struct policy *policy;
 };
 
-struct plan { /* a document, as `call` sees it; owned by the config snapshot that `snapshot` stands for */
+struct plan { /* a document, as `call` sees it; owned by the config snapshot that `snapshot` stands
+                 for */
     const char *policy_name; /* the document's name, "" where no document applies */
     const struct policy *policy;
     const struct plan_rule *rules;
@@ -55,7 +58,8 @@ struct target {
     char *name;        /* "payments:8080", lower case */
     char *policy_name; /* an instance exists per (document, target) */
     struct instance *instance;
-    struct instance **rule_instances; /* one per rule of the plan; NULL where the rule has no block of its own */
+    struct instance *
+        *rule_instances; /* one per rule of the plan; NULL where the rule has no block of its own */
     struct retry_budget budget;
     struct lane **lanes; /* [0] without a rule, [1 + i] for rule i */
     size_t lane_count;
@@ -79,16 +83,18 @@ void target_table_fini(struct target_table *table);
 struct target *target_table_lookup(struct target_table *table, struct span name);
 /* The live target of that name (already lower case), or NULL. Marks it as used. */
 
-enum err target_table_add(struct target_table *table, struct span name, const struct plan *plan, mono_ns now,
-                          struct target **out) MUST_CHECK;
-/* A new target; makes room first by dropping the oldest idle one whose breakers are closed, then the oldest idle one.
- * ERR_FULL when all are busy, ERR_NO_MEMORY. */
+enum err target_table_add(struct target_table *table, struct span name, const struct plan *plan,
+                          mono_ns now, struct target **out) MUST_CHECK;
+/* A new target; makes room first by dropping the oldest idle one whose breakers are closed, then
+ * the oldest idle one. ERR_FULL when all are busy, ERR_NO_MEMORY. */
 
 enum err target_apply(struct target *target, const struct plan *plan, mono_ns now) MUST_CHECK;
-/* A reload: instances keep their state and get new numbers, lanes are made anew. On error the old lanes stay. */
+/* A reload: instances keep their state and get new numbers, lanes are made anew. On error the old
+ * lanes stay. */
 
 void target_table_drop(struct target_table *table, struct target *target);
-/* Its document no longer applies: new calls will make a new one; those under way end on this one. */
+/* Its document no longer applies: new calls will make a new one; those under way end on this one.
+ */
 
 bool target_is_idle(const struct target *target);
 /* No call holds a lane of it. */

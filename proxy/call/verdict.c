@@ -11,31 +11,39 @@ enum judgement verdict_of_head(const struct call_head *head)
     return judgements[head->outcome];
 }
 
-enum judgement verdict_of_failure(enum reason reason, enum outcome *outcome)
+/* Of a failure that belongs to no group of `retry.on`. */
+static enum judgement of_ungrouped(enum reason reason, enum outcome *outcome)
 {
     switch (reason) {
-    case REASON_OVERLOADED:
-    case REASON_NO_ENDPOINT:
-    case REASON_SHUTDOWN:
+    case REASON_PROTOCOL_ERROR: *outcome = OUTCOME_FAILURE; return JUDGED_FAILURE;
+    case REASON_IDLE_TIMEOUT:
+    case REASON_MAX_DURATION: *outcome = OUTCOME_TIMEOUT; return JUDGED_NOT;
+    default: /* our own troubles, or the caller's */
         *outcome = OUTCOME_CANCELLED;
         return JUDGED_NOT;
-    case REASON_IDLE_TIMEOUT:
-    case REASON_MAX_DURATION:
-        *outcome = OUTCOME_TIMEOUT;
-        return JUDGED_NOT;
-    case REASON_PROTOCOL_ERROR:
-        *outcome = OUTCOME_FAILURE;
-        return JUDGED_FAILURE;
-    default:
-        *outcome = reason_group(reason) == REASON_GROUP_CONNECT_FAILURE ? OUTCOME_CONNECT_FAILURE
-                                                                        : OUTCOME_RESET;
-        return JUDGED_FAILURE;
     }
+}
+
+enum judgement verdict_of_failure(enum reason reason, enum outcome *outcome)
+{
+    switch (reason_group(reason)) {
+    case REASON_GROUP_CONNECT_FAILURE: *outcome = OUTCOME_CONNECT_FAILURE; return JUDGED_FAILURE;
+    case REASON_GROUP_TIMEOUT: *outcome = OUTCOME_TIMEOUT; return JUDGED_FAILURE;
+    case REASON_GROUP_NONE: return of_ungrouped(reason, outcome);
+    default: /* RESET, REFUSED_STREAM */ *outcome = OUTCOME_RESET; return JUDGED_FAILURE;
+    }
+}
+
+const struct timeouts_config *verdict_timeouts(const struct call *call)
+{
+    static const struct timeouts_config none = {.mode = POLICY_OFF};
+    const struct timeouts_config *cfg = &call->lane->policy->timeouts;
+    return cfg->mode == POLICY_OFF ? &none : cfg;
 }
 
 mono_ns verdict_deadline(const struct call *call)
 {
-    return call->lane->policy->timeouts.mode == POLICY_ENFORCE ? call->deadline.call_at : MONO_NEVER;
+    return verdict_timeouts(call)->mode == POLICY_SHADOW ? MONO_NEVER : call->deadline.call_at;
 }
 
 static struct retry_facts facts_of(const struct call *call)
@@ -56,12 +64,23 @@ static struct retry_facts facts_of(const struct call *call)
     };
 }
 
-/* Retries ended in failure: layers in front that trust the mark must not multiply them. A policy without retries, or
- * one that may not repeat this call, ended nothing. */
+/* Retries ended in failure: layers in front that trust the mark must not multiply them. A policy
+ * without retries, or one that may not repeat this call, ended nothing. */
 static bool is_end_of_retries(const struct retry_config *cfg, enum retry_skip skip)
 {
     return cfg->attempts > 0 && skip != RETRY_SKIP_NOT_RETRYABLE && skip != RETRY_SKIP_METHOD &&
            skip != RETRY_SKIP_CANCELLED;
+}
+
+/* An answer that is good, or a failure that the policy does not name. */
+static void not_wanted(struct call *call)
+{
+    if (call->reason == REASON_NONE && call->head.outcome == OUTCOME_SUCCESS)
+        return;
+    const bool is_without_endpoint = call->reason == REASON_NO_ENDPOINT;
+    call->engine->host->on_retry_skipped(call, is_without_endpoint ? RETRY_SKIP_NO_ENDPOINT
+                                                                   : RETRY_SKIP_NOT_RETRYABLE);
+    call->is_exhausted = call->retries_made > 0;
 }
 
 bool verdict_retry(struct call *call, mono_ns now)
@@ -72,8 +91,7 @@ bool verdict_retry(struct call *call, mono_ns now)
     const struct retry_facts facts = facts_of(call);
     enum retry_cause cause;
     if (!retry_is_wanted(cfg, &facts, &cause)) {
-        if (call->reason != REASON_NONE || call->head.outcome != OUTCOME_SUCCESS)
-            call->engine->host->on_retry_skipped(call, RETRY_SKIP_NOT_RETRYABLE);
+        not_wanted(call);
         return false;
     }
     const struct retry_verdict verdict =
@@ -96,47 +114,34 @@ bool verdict_retry(struct call *call, mono_ns now)
 enum policy_family verdict_family(enum reason refusal)
 {
     switch (refusal) {
-    case REASON_CIRCUIT_OPEN:
-        return POLICY_FAMILY_CIRCUIT_BREAKER;
-    case REASON_RATE_LIMITED:
-        return POLICY_FAMILY_RATE_LIMIT;
-    case REASON_REQUEST_TIMEOUT:
-        return POLICY_FAMILY_TIMEOUTS;
-    default: /* BULKHEAD_FULL, QUEUE_TIMEOUT */
-        return POLICY_FAMILY_BULKHEAD;
+    case REASON_CIRCUIT_OPEN: return POLICY_FAMILY_CIRCUIT_BREAKER;
+    case REASON_RATE_LIMITED: return POLICY_FAMILY_RATE_LIMIT;
+    case REASON_REQUEST_TIMEOUT: return POLICY_FAMILY_TIMEOUTS;
+    default: /* BULKHEAD_FULL, QUEUE_TIMEOUT */ return POLICY_FAMILY_BULKHEAD;
     }
 }
 
 enum retry_skip verdict_skip(enum reason refusal)
 {
     switch (refusal) {
-    case REASON_RATE_LIMITED:
-        return RETRY_SKIP_RATE_LIMITED;
-    case REASON_BULKHEAD_FULL:
-        return RETRY_SKIP_BULKHEAD_FULL;
-    default:
-        return RETRY_SKIP_CIRCUIT_OPEN;
+    case REASON_RATE_LIMITED: return RETRY_SKIP_RATE_LIMITED;
+    case REASON_BULKHEAD_FULL: return RETRY_SKIP_BULKHEAD_FULL;
+    default: return RETRY_SKIP_CIRCUIT_OPEN;
     }
 }
 
 static enum fate fate_of_reason(const struct call *call)
 {
     switch (call->reason) {
-    case REASON_CIRCUIT_OPEN:
-        return FATE_CIRCUIT_OPEN;
-    case REASON_BULKHEAD_FULL:
-        return FATE_BULKHEAD_FULL;
-    case REASON_QUEUE_TIMEOUT:
-        return FATE_QUEUE_TIMEOUT;
-    case REASON_RATE_LIMITED:
-        return FATE_RATE_LIMITED;
+    case REASON_CIRCUIT_OPEN: return FATE_CIRCUIT_OPEN;
+    case REASON_BULKHEAD_FULL: return FATE_BULKHEAD_FULL;
+    case REASON_QUEUE_TIMEOUT: return FATE_QUEUE_TIMEOUT;
+    case REASON_RATE_LIMITED: return FATE_RATE_LIMITED;
     case REASON_REQUEST_TIMEOUT:
     case REASON_ATTEMPT_TIMEOUT:
     case REASON_IDLE_TIMEOUT:
-    case REASON_MAX_DURATION:
-        return FATE_TIMEOUT;
-    default:
-        return call->retries_made > 0 ? FATE_FAILURE_AFTER_RETRY : FATE_FAILURE;
+    case REASON_MAX_DURATION: return FATE_TIMEOUT;
+    default: return call->retries_made > 0 ? FATE_FAILURE_AFTER_RETRY : FATE_FAILURE;
     }
 }
 

@@ -27,4 +27,7 @@ struct codec {
 void codec_init(struct codec *codec, struct loop *loop);
 void codec_fini(struct codec *codec);
 
+void codec_uncork(struct codec *codec);
+/* Sends what is corked, whoever's it is. Every callback of a socket ends with it. */
+
 #endif

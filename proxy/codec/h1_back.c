@@ -46,7 +46,8 @@ static size_t feed_body(struct h1_back *back, struct span bytes)
             response_ended(back, span_make(bytes.data + used, bytes.len - used));
             break;
         case H1_CHUNK_ERROR:
-            back_failed(back, REASON_PROTOCOL_ERROR, event.detail);
+            back_failed(back, event.reason == REASON_OVERLOADED ? REASON_OVERLOADED : REASON_PROTOCOL_ERROR,
+                        event.detail);
             return used;
         default:
             return used;
@@ -190,9 +191,7 @@ static void on_event(struct stream *stream, unsigned flags)
         back_readable(back);
     else if (back->state == H1_BACK_IDLE && (flags & STREAM_HANGUP))
         back_failed(back, REASON_CONNECTION_RESET, "the upstream closed an idle connection");
-    if (back->state == H1_BACK_CLOSED)
-        return;
-    outbox_flush(&back->out);
+    codec_uncork(back->codec);
     watch_stream(back);
 }
 
@@ -218,10 +217,8 @@ static void on_connected(struct stream *stream, enum reason reason)
     stream_set_callback(stream, on_event);
     stream_want(stream, true, false);
     back->handler->on_connected(back);
-    if (back->state != H1_BACK_CLOSED) {
-        outbox_flush(&back->out);
-        watch_stream(back);
-    }
+    codec_uncork(back->codec);
+    watch_stream(back);
 }
 
 enum err h1_back_connect(struct codec *codec, const struct address *to, const struct h1_back_handler *handler,
@@ -298,7 +295,7 @@ void h1_back_send_request(struct h1_back *back, const struct message *msg, const
     CHECK_OBJ(back, H1_BACK_MAGIC);
     INVARIANT(back->state == H1_BACK_IDLE);
     back->method = msg->method;
-    back->has_asked_upgrade = edit->is_upgrade_passed;
+    back->has_asked_upgrade = edit->is_upgrade_passed && msg->is_upgrade;
     back->request_framing = msg->framing;
     back->is_request_done = msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
     back->is_keep_alive = false;

@@ -92,18 +92,15 @@ struct span h1_chunked_trailers(const struct h1_chunked *chunked)
 static struct fault take_byte(struct h1_chunked *chunked, char byte)
 {
     switch ((enum chunk_state)chunked->state) {
-    case CHUNK_SIZE:
-        return take_size(chunked, byte);
-    case CHUNK_EXTENSION:
-        return take_extension(chunked, byte);
+    case CHUNK_SIZE: return take_size(chunked, byte);
+    case CHUNK_EXTENSION: return take_extension(chunked, byte);
     case CHUNK_SIZE_LF:
         return byte == '\n' ? end_size(chunked) : BAD("a chunk size line has a CR without LF");
     case CHUNK_DATA_CR:
         return expect(chunked, byte, '\r', CHUNK_DATA_LF, "a chunk is longer than its size");
     case CHUNK_DATA_LF:
         return expect(chunked, byte, '\n', CHUNK_SIZE, "a chunk ends in a CR without LF");
-    case CHUNK_LINE:
-        return take_line(chunked, byte);
+    case CHUNK_LINE: return take_line(chunked, byte);
     case CHUNK_LINE_LF:
         return byte == '\n' ? end_line(chunked) : BAD("a trailer has a CR without LF");
     case CHUNK_END_LF:
@@ -111,8 +108,7 @@ static struct fault take_byte(struct h1_chunked *chunked, char byte)
                       "a chunked body ends in a CR without LF");
     case CHUNK_DATA: /* is taken in slices */
     case CHUNK_FINISHED:
-    case CHUNK_REFUSED:
-        break;
+    case CHUNK_REFUSED: break;
     }
     return BAD("bytes behind the end of a chunked body");
 }

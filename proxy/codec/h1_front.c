@@ -192,9 +192,7 @@ static void on_next_task(struct loop_task *task)
     struct h1_front *front = CONTAINER_OF(task, struct h1_front, next_task);
     if (inbox_length(&front->in) > 0)
         front_next(front);
-    if (is_closed(front))
-        return;
-    outbox_flush(&front->out);
+    codec_uncork(front->codec);
     watch_stream(front);
 }
 
@@ -277,9 +275,7 @@ static void on_event(struct stream *stream, unsigned flags)
         front_readable(front);
     if (!is_closed(front) && (flags & STREAM_HANGUP) && front->state == H1_FRONT_CALL)
         front->handler->on_hangup(front);
-    if (is_closed(front))
-        return;
-    outbox_flush(&front->out);
+    codec_uncork(front->codec);
     watch_stream(front);
 }
 
@@ -367,6 +363,7 @@ void h1_front_finish(struct h1_front *front, bool is_last)
         become_idle(front);
         if (inbox_length(&front->in) > 0)
             loop_defer(front->codec->loop, &front->next_task);
+        watch_stream(front);
         return;
     }
     outbox_flush(&front->out);
@@ -479,8 +476,6 @@ void h1_front_send_fin(struct h1_front *front)
 void h1_front_flush(struct h1_front *front)
 {
     CHECK_OBJ(front, H1_FRONT_MAGIC);
-    if (is_closed(front))
-        return;
-    outbox_flush(&front->out);
+    codec_uncork(front->codec);
     watch_stream(front);
 }

@@ -168,21 +168,16 @@ static const char *blame_name(char byte)
 static const char *note_field(const struct header *header, struct facts *facts)
 {
     switch (header->id) {
-    case HEADER_CONTENT_LENGTH:
-        return note_length(header->value, facts);
+    case HEADER_CONTENT_LENGTH: return note_length(header->value, facts);
     case HEADER_TRANSFER_ENCODING:
         if (++facts->encodings > 1)
             return "two Transfer-Encoding fields";
         return span_is_nocase(header->value, SPAN("chunked"))
                    ? NULL
                    : "a Transfer-Encoding that is not exactly chunked";
-    case HEADER_HOST:
-        return ++facts->hosts > 1 ? "two Host fields" : NULL;
-    case HEADER_UPGRADE:
-        facts->upgrades++;
-        return NULL;
-    default:
-        return NULL;
+    case HEADER_HOST: return ++facts->hosts > 1 ? "two Host fields" : NULL;
+    case HEADER_UPGRADE: facts->upgrades++; return NULL;
+    default: return NULL;
     }
 }
 

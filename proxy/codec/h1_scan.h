@@ -25,8 +25,9 @@ struct h1_limits {
         max_headers; /* fields; bounds what a head costs beyond its bytes; at most H1_MAX_HEADERS */
 };
 
-#define H1_MAX_HEADERS 1024 /* what configuration may ask for; scratch arrays need not be larger   \
-                             */
+#define H1_MAX_HEADERS                                                                             \
+    1024 /* what configuration may ask for; scratch arrays need not be larger                      \
+          */
 
 enum h1_step { H1_NEED_MORE = 0, H1_DONE, H1_ERROR };
 

@@ -28,7 +28,10 @@ static void put_kept_fields(struct pen *pen, const struct message *msg,
 static void put_lines(struct pen *pen, const struct h1_line *lines, size_t count);
 static enum err finish(struct pen *pen, size_t *len);
 
-static uint64_t bit(enum header_id id) { return UINT64_C(1) << id; }
+static uint64_t bit(enum header_id id)
+{
+    return UINT64_C(1) << id;
+}
 
 enum err h1_write_request(const struct message *msg, const struct h1_request_edit *edit, char *buf,
                           size_t cap, size_t *len)

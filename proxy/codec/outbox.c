@@ -83,6 +83,7 @@ static void backlog_add(struct outbox *out, struct span bytes)
     }
     memcpy(out->backlog + out->end, bytes.data, bytes.len);
     out->end += bytes.len;
+    stream_want(out->stream, out->stream->wanted & STREAM_READABLE, true);
 }
 
 /* Sends first and second; what the socket does not take becomes the backlog. */
@@ -123,13 +124,18 @@ void outbox_flush(struct outbox *out)
         send_both(out, corked, SPAN_NONE);
 }
 
+void codec_uncork(struct codec *codec)
+{
+    if (codec->corked != NULL)
+        outbox_flush(codec->corked);
+}
+
 static void cork(struct outbox *out)
 {
     struct codec *codec = out->codec;
     if (codec->corked == out)
         return;
-    if (codec->corked != NULL)
-        outbox_flush(codec->corked);
+    codec_uncork(codec);
     codec->corked = out;
     codec->corked_bytes = 0;
 }

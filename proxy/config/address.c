@@ -128,8 +128,10 @@ const char *address_parse_upstream(struct span text, struct address_parts *parts
     const char *problem = host_port_parse(text, &parsed);
     if (problem)
         return problem;
-    if (parsed.kind == ADDRESS_ANY ||
-        (parsed.kind == ADDRESS_NAME && !host_name_is_valid(parsed.host)))
+    struct span name = parsed.host;
+    if (span_ends_with(name, SPAN("."))) /* kept: it tells DNS that the name is complete */
+        name.len--;
+    if (parsed.kind == ADDRESS_ANY || (parsed.kind == ADDRESS_NAME && !host_name_is_valid(name)))
         return "this is not a host name or an IP address";
     if (parsed.port == 0)
         return "the port must be a number from 1 to 65535";

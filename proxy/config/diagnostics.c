@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define DIAGNOSTICS_MAX_BYTES (1024u * 1024) /* 100 findings of the longest kind fit */
+/* A hundred findings of the longest kind fit twice: errors may take the places of warnings. */
+#define DIAGNOSTICS_MAX_BYTES (2048u * 1024)
 #define MESSAGE_MAX 1024
 
 struct diagnostic_info {
@@ -31,16 +32,36 @@ void diagnostics_fini(struct diagnostics *diag)
     memset(diag, 0, sizeof *diag);
 }
 
+/* What a file says must neither break the line nor drive the terminal (C0, DEL, C1 as UTF-8). */
+static void clean(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at; at++) {
+        bool is_c1 = at[0] == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0;
+        if (is_c1)
+            *at++ = '?';
+        if (is_c1 || *at < ' ' || *at == 0x7F)
+            *at = '?';
+    }
+}
+
 static const char *keep(struct diagnostics *diag, const char *text)
 {
     if (text == NULL || *text == '\0')
         return "";
-    struct span copy = arena_copy(&diag->arena, span_of(text));
-    if (copy.data == NULL) {
+    size_t size = strlen(text) + 1;
+    char *copy = arena_alloc(&diag->arena, size);
+    if (copy == NULL) {
         diag->is_out_of_memory = true;
         return "";
     }
-    return copy.data;
+    memcpy(copy, text, size);
+    clean(copy);
+    return copy;
+}
+
+bool diagnostics_are_full(const struct diagnostics *diag)
+{
+    return diag->errors >= DIAGNOSTICS_MAX;
 }
 
 bool diagnostics_has(const struct diagnostics *diag, enum diagnostic_code code, struct place place,
@@ -54,6 +75,17 @@ bool diagnostics_has(const struct diagnostics *diag, enum diagnostic_code code, 
     }
     return false;
 }
+static struct diagnostic *free_item(struct diagnostics *diag, enum severity severity)
+{
+    if (diag->count < DIAGNOSTICS_MAX)
+        return &diag->items[diag->count++];
+    for (size_t i = diag->count; severity == SEVERITY_ERROR && i > 0; i--)
+        if (diag->items[i - 1].severity == SEVERITY_WARNING)
+            return &diag->items[i - 1];
+    return NULL;
+}
+/* Where a finding goes: an error takes the place of a warning when there is no other. */
+
 void diagnostics_add(struct diagnostics *diag, enum diagnostic_code code, struct place place,
                      const char *path, const char *help, const char *format, ...)
 {
@@ -62,6 +94,7 @@ void diagnostics_add(struct diagnostics *diag, enum diagnostic_code code, struct
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    clean(message);
 
     place.file = place.file ? place.file : "";
     if (diagnostics_has(diag, code, place,
@@ -72,9 +105,9 @@ void diagnostics_add(struct diagnostics *diag, enum diagnostic_code code, struct
         diag->errors++;
     else
         diag->warnings++;
-    if (diag->count == DIAGNOSTICS_MAX)
+    struct diagnostic *item = free_item(diag, severity);
+    if (item == NULL)
         return;
-    struct diagnostic *item = &diag->items[diag->count++];
     item->code = code;
     item->severity = severity;
     item->file = keep(diag, place.file);

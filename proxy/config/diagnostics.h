@@ -60,6 +60,9 @@ void diagnostics_add(struct diagnostics *diag, enum diagnostic_code code, struct
 /* Copies everything. `path` and `help` may be NULL. The same finding is kept once. Without memory
  * it sets is_out_of_memory and still counts. */
 
+bool diagnostics_are_full(const struct diagnostics *diag);
+/* A further error would only be counted: no need to find words for it. */
+
 bool diagnostics_has(const struct diagnostics *diag, enum diagnostic_code code, struct place place,
                      const char *message);
 

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* Each call is compared with them one by one, and lint compares them with each other. */
+#define MAX_MATCHES_OF_DOCUMENT 1024
+
 void policy_defaults(struct decoder *decoder, struct policy *policy)
 {
     *policy = (struct policy){0};
@@ -109,6 +112,17 @@ static void refuse_repeated_name(struct decoder *decoder, const struct node *nod
     }
 }
 
+static void count_matches(struct decoder *decoder, const struct node *list,
+                          const struct document *document)
+{
+    size_t matches = 0;
+    for (size_t i = 0; i < document->rule_count; i++)
+        matches += document->rules[i].match_count;
+    if (matches > MAX_MATCHES_OF_DOCUMENT)
+        decode_error(decoder, DIAG_OUT_OF_RANGE, list, "1024 at most, of all rules together",
+                     "%zu entries of `matches`", matches);
+}
+
 static bool rules_decode(struct decoder *decoder, const struct node *spec,
                          struct document *document)
 {
@@ -119,6 +133,7 @@ static bool rules_decode(struct decoder *decoder, const struct node *spec,
     if (rules == NULL)
         return true;
     size_t mark = path_push(decoder, "spec.rules");
+    count_matches(decoder, list, document);
     for (const struct node *node = list->first; node && decoder->err == OK;
          node = node->next, i++) {
         size_t inner = path_push_index(decoder, i);
@@ -145,9 +160,9 @@ bool policy_document_decode(struct decoder *decoder, const struct node *root,
     document->namespace = document->namespace ? document->namespace : "";
     note_families(decoder, spec, &document->policy);
     decoder->is_partial = !is_good;
-    rules_decode(decoder, spec, document);
+    is_good &= rules_decode(decoder, spec, document);
     decoder->is_partial = false;
-    if (decoder->err || decoder->diag->errors > errors)
+    if (decoder->err || !is_good || decoder->diag->errors > errors)
         return false;
     lint_document(decoder, document, spec);
     return decoder->err == OK;

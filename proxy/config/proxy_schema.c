@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define MAX_LISTENERS 256
+#define MAX_ADDRESSES 16 /* of one `listen` */
 #define MAX_SIZE (UINT64_C(1) << 40)
 #define DURATION_OF(lo, hi) .min = (uint64_t)(lo), .max = (uint64_t)(hi)
 #define TLS_ROW                                                                                    \
@@ -13,7 +14,7 @@
     }
 
 static const struct word protocol_words[] = {{"auto", PROTOCOL_AUTO},   {"http1", PROTOCOL_HTTP1},
-                                             {"http2", PROTOCOL_HTTP2}, {"grpc", PROTOCOL_GRPC},
+                                             {"http2", WORD_LATER}, {"grpc", WORD_LATER},
                                              {"tcp", PROTOCOL_TCP},     {NULL, 0}};
 static const struct word drain_words[] = {
     {"serve", DRAIN_SERVE}, {"refuse", DRAIN_REFUSE}, {NULL, 0}};
@@ -63,6 +64,7 @@ static void admin_finish(struct decoder *decoder, const struct node *node, void 
 static const struct field outbound_fields[] = {
     {.name = "listen",
      .type = FIELD_ADDRESSES,
+     .max = MAX_ADDRESSES,
      FIELD_AT(struct outbound_config, listen),
      .preset = "[127.0.0.1:15001, [::1]:15001]",
      .doc = "intercepted traffic and forward proxy on one port; \"\": off. The default skips ::1 "
@@ -82,6 +84,7 @@ static const struct block outbound_block = {.name = "outbound",
 static const struct field listener_fields[] = {
     {.name = "listen",
      .type = FIELD_ADDRESSES,
+     .max = MAX_ADDRESSES,
      .is_required = true,
      FIELD_AT(struct listener_config, listen),
      .min = 1,
@@ -109,6 +112,7 @@ static const struct block listener_block = {
 static const struct field admin_fields[] = {
     {.name = "listen",
      .type = FIELD_ADDRESSES,
+     .max = MAX_ADDRESSES,
      FIELD_AT(struct admin_listen_config, listen),
      .preset = "127.0.0.1:15020",
      .doc = "\"\": off"},
@@ -128,6 +132,7 @@ static const struct block admin_block = {.name = "admin",
 static const struct field metrics_fields[] = {
     {.name = "listen",
      .type = FIELD_ADDRESSES,
+     .max = MAX_ADDRESSES,
      FIELD_AT(struct proxy_config, metrics),
      .preset = "",
      .doc = "a port with GET /metrics, /ready and /live only; \"\": off"},
@@ -406,16 +411,17 @@ bool proxy_document_decode(struct decoder *decoder, const struct node *root,
 {
     size_t errors = decoder->diag->errors;
     *proxy = (struct proxy_config){.name = "", .at = "", .outbound.is_default = true};
-    block_decode(decoder, root ? &proxy_document_block : &proxy_spec_block, root, true, proxy);
+    const struct block *block = root ? &proxy_document_block : &proxy_spec_block;
+    bool is_good = block_decode(decoder, block, root, true, proxy);
     if (decoder->err)
         return false;
     if (root)
         proxy->at = decode_at(decoder, root->line);
-    if (decoder->err == OK && decoder->diag->errors == errors)
+    if (decoder->err == OK && is_good)
         refuse_shared_addresses(decoder, node_get(root, "spec"), proxy);
     if (proxy->admin.token_file == NULL)
         proxy->admin.token_file = "";
-    return decoder->err == OK && decoder->diag->errors == errors;
+    return decoder->err == OK && is_good && decoder->diag->errors == errors;
 }
 
 /* ---- reload ------------------------------------------------------------------------------- */

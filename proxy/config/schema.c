@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "config/scalar.h"
+#include "config/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,13 +81,9 @@ const char *node_describe(const struct node *node, char *out, size_t size)
     case NODE_SCALAR: break;
     default: return "nothing";
     }
-    size_t len = node->text.len;
-    size_t shown = len < SHOWN_TEXT_MAX ? len : SHOWN_TEXT_MAX;
-    char text[SHOWN_TEXT_MAX + 1];
-    for (size_t i = 0; i < shown; i++)
-        text[i] = (unsigned char)node->text.data[i] < ' ' ? ' ' : node->text.data[i];
-    text[shown] = '\0';
-    snprintf(out, size, "\"%s%s\"", text, len > shown ? "..." : "");
+    size_t shown = utf8_cut(node->text, SHOWN_TEXT_MAX);
+    snprintf(out, size, "\"%.*s%s\"", (int)shown, node->text.data,
+             node->text.len > shown ? "..." : "");
     return out;
 }
 
@@ -149,19 +146,27 @@ static bool nearest_key(const struct block *block, struct span typed, struct spa
     return best != SIZE_MAX;
 }
 
+static void key_help(struct decoder *decoder, const struct block *block, struct span typed,
+                     char help[HELP_MAX])
+{
+    struct span nearest;
+    if (diagnostics_are_full(decoder->diag)) /* a file full of slips costs no search for each */
+        return;
+    if (nearest_key(block, typed, &nearest)) {
+        snprintf(help, HELP_MAX, "did you mean \"%.*s\"?", SPAN_ARGS(nearest));
+        return;
+    }
+    for (size_t i = 0; i < block->field_count; i++)
+        if (block->fields[i].type != FIELD_LATER)
+            append_word(help, HELP_MAX, *help ? ", " : "allowed: ", block->fields[i].name);
+}
+
 static void unknown_key(struct decoder *decoder, const struct block *block, const struct node *node)
 {
     char help[HELP_MAX] = "";
-    struct span nearest;
-    if (nearest_key(block, node->key, &nearest)) {
-        snprintf(help, sizeof help, "did you mean \"%.*s\"?", SPAN_ARGS(nearest));
-    } else {
-        for (size_t i = 0; i < block->field_count; i++)
-            if (block->fields[i].type != FIELD_LATER)
-                append_word(help, sizeof help, *help ? ", " : "allowed: ", block->fields[i].name);
-    }
     char shown[SHOWN_TEXT_MAX + 1];
-    snprintf(shown, sizeof shown, "%.*s", SPAN_ARGS(node->key));
+    key_help(decoder, block, node->key, help);
+    snprintf(shown, sizeof shown, "%.*s", (int)utf8_cut(node->key, SHOWN_TEXT_MAX), node->key.data);
     size_t mark = path_push(decoder, shown);
     struct place place = {decoder->file, node->key_line, node->key_column};
     diagnostics_add(decoder->diag, DIAG_UNKNOWN_KEY, place, decoder->path, help, "unknown key");
@@ -173,7 +178,8 @@ void decode_unknown_word(struct decoder *decoder, const struct node *node, const
     char help[HELP_MAX] = "";
     const char *nearest = NULL;
     size_t best = SIZE_MAX;
-    for (const struct word *word = words; word->name; word++) {
+    bool is_wanted = !diagnostics_are_full(decoder->diag);
+    for (const struct word *word = words; is_wanted && word->name; word++) {
         size_t distance;
         if (word->value == WORD_LATER)
             continue;
@@ -343,6 +349,14 @@ static bool is_known(const struct block *block, struct span key)
     return false;
 }
 
+static bool has_required(const struct block *block)
+{
+    for (size_t i = 0; i < block->field_count; i++)
+        if (block->fields[i].is_required)
+            return true;
+    return false;
+}
+
 bool block_decode(struct decoder *decoder, const struct block *block, const struct node *node,
                   bool is_present, void *out)
 {
@@ -351,7 +365,8 @@ bool block_decode(struct decoder *decoder, const struct block *block, const stru
     if (node->kind == NODE_BROKEN)
         return false;
     if (node->kind != NODE_BLOCK) {
-        const char *help = node->kind == NODE_NULL ? "{} takes all defaults" : NULL;
+        bool has_defaults = node->kind == NODE_NULL && !has_required(block);
+        const char *help = has_defaults ? "{} takes all defaults" : NULL;
         return decode_expected(decoder, node, types[FIELD_BLOCK].expects, help);
     }
     bool is_good = true;

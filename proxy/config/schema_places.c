@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ADDRESSES_MAX 16 /* of one `listen` */
-
 static const char *keep_host(struct decoder *decoder, enum address_kind kind, struct span host)
 {
     uint8_t ip[16];
@@ -56,9 +54,11 @@ static bool addresses_decode(struct decoder *decoder, const struct field *field,
         return decode_expected(decoder, node, "an address such as \"127.0.0.1:15001\", or a list",
                                node->kind == NODE_NULL ? "\"\" switches it off" : NULL);
     size_t count = is_list ? node->count : node->text.len > 0;
-    if (count < field->min || count > ADDRESSES_MAX) {
-        decode_error(decoder, DIAG_OUT_OF_RANGE, node, field->min ? "1 to 16" : "16 at most",
-                     "%zu addresses", count);
+    if (count < field->min || count > field->max) {
+        char help[64];
+        snprintf(help, sizeof help, "%llu to %llu", (unsigned long long)field->min,
+                 (unsigned long long)field->max);
+        decode_error(decoder, DIAG_OUT_OF_RANGE, node, help, "%zu addresses", count);
         return false;
     }
     struct address_config *items = arena_zalloc(decoder->arena, (count + 1) * sizeof *items);
@@ -116,7 +116,8 @@ static bool host_decode(struct decoder *decoder, const struct field *field, cons
     enum address_kind kind = host_kind(host);
     struct span name =
         span_starts_with(host, SPAN("*.")) ? span_make(host.data + 2, host.len - 2) : host;
-    bool is_good = kind == ADDRESS_IPV6 || span_is(host, SPAN("*")) || host_name_is_valid(name);
+    bool is_good =
+        kind == ADDRESS_IPV6 || span_is(node->text, SPAN("*")) || host_name_is_valid(name);
     if (!is_good && address_parse_upstream(host, &parts) == NULL)
         return refuse_host(decoder, node, "has a port in it",
                            "write host and ports apart: {host: payments, ports: [8080]}");

@@ -57,6 +57,15 @@ bool utf8_is_valid(struct span text, size_t *bad)
     return true;
 }
 
+size_t utf8_cut(struct span text, size_t max)
+{
+    if (text.len <= max)
+        return text.len;
+    while (max > 0 && is_continuation((unsigned char)text.data[max]))
+        max--;
+    return max;
+}
+
 struct place utf8_place(const char *file, struct span text, size_t offset)
 {
     struct place place = {file, 1, 1};

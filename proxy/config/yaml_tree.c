@@ -244,6 +244,8 @@ static const char *syntax_help(const char *problem)
     if (strstr(problem, "cannot start any token"))
         return "YAML indents with spaces, not tabs; a value that starts with @, ` or % needs "
                "quotes";
+    if (strstr(problem, "expected alphabetic or numeric"))
+        return "a value that starts with * or & needs quotes: \"*.example.com\"";
     if (strstr(problem, "mapping values are not allowed"))
         return "check the indentation; a value that contains \": \" needs quotes";
     if (strstr(problem, "did not find expected key") || strstr(problem, "expected <block end>"))

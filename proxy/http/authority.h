@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AUTHORITY_HOST_MAX 255 /* bytes of a host: no DNS name is longer (RFC 1035 section 2.3.4)  \
-                                */
+#define AUTHORITY_HOST_MAX                                                                         \
+    255 /* bytes of a host: no DNS name is longer (RFC 1035 section 2.3.4)                         \
+         */
 
 struct authority {
     struct span host; /* as it came, without brackets */

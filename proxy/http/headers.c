@@ -45,9 +45,15 @@ enum header_id header_id_from(const char *name, size_t len)
     return (enum header_id)id;
 }
 
-struct span header_word(enum header_id id) { return span_make(words[id].text, words[id].len); }
+struct span header_word(enum header_id id)
+{
+    return span_make(words[id].text, words[id].len);
+}
 
-unsigned header_rules(enum header_id id) { return words[id].rules; }
+unsigned header_rules(enum header_id id)
+{
+    return words[id].rules;
+}
 
 /* Setting the lower-case bit folds letters and changes neither digits nor '-'; the bytes that it
  * makes into one of ours

@@ -95,17 +95,10 @@ static void take_option(struct message *msg, struct span option, struct hop_opti
         return;
     }
     switch (header_id_from(option.data, option.len)) {
-    case HEADER_KEEP_ALIVE:
-        options->is_keep_alive = true;
-        return;
-    case HEADER_UPGRADE:
-        options->is_upgrade = true;
-        return;
-    case HEADER_TE:
-        options->is_te = true;
-        return;
-    default:
-        nominate(msg, option);
+    case HEADER_KEEP_ALIVE: options->is_keep_alive = true; return;
+    case HEADER_UPGRADE: options->is_upgrade = true; return;
+    case HEADER_TE: options->is_te = true; return;
+    default: nominate(msg, option);
     }
 }
 

@@ -159,10 +159,11 @@ static bool read_rfc850(struct span text, int64_t wall_s, struct civil *date)
         if (span_starts_with(text, span_of(long_day_names[i])))
             name = strlen(long_day_names[i]);
     }
+    if (name == 0)
+        return false;
     struct span rest = span_make(text.data + name, text.len - name);
-    if (name == 0 || rest.len != shape.len || memcmp(rest.data, ", ", 2) != 0 ||
-        rest.data[4] != '-' || rest.data[8] != '-' || rest.data[11] != ' ' ||
-        memcmp(rest.data + 20, " GMT", 4) != 0)
+    if (rest.len != shape.len || memcmp(rest.data, ", ", 2) != 0 || rest.data[4] != '-' ||
+        rest.data[8] != '-' || rest.data[11] != ' ' || memcmp(rest.data + 20, " GMT", 4) != 0)
         return false;
     if (!read_number(rest, 2, 2, &date->day) || !read_month(rest, 5, &date->month) ||
         !read_number(rest, 9, 2, &short_year))

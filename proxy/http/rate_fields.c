@@ -27,4 +27,7 @@ static uint64_t whole_seconds(dur_ns duration)
     return (uint64_t)(duration / NS_PER_S + (duration % NS_PER_S > 0));
 }
 
-static uint64_t at_most(uint64_t value, uint64_t limit) { return value < limit ? value : limit; }
+static uint64_t at_most(uint64_t value, uint64_t limit)
+{
+    return value < limit ? value : limit;
+}

@@ -45,11 +45,9 @@ const char *status_phrase(int status)
 {
     switch (status) {
 #define X(code, phrase)                                                                            \
-    case code:                                                                                     \
-        return phrase;
+    case code: return phrase;
         STATUS_LIST(X)
 #undef X
-    default:
-        return "Unknown";
+    default: return "Unknown";
     }
 }

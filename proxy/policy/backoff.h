@@ -3,8 +3,8 @@
  *
  * With top = min(max, base x 2^n): full is U(0, top), equal top / 2 + U(0, top / 2), none top
  * itself; decorrelated is min(max, U(base, 3 x previous)). Both ends are included. Example: backoff
- * 25 ms, max 250 ms, full: retry 0 waits U(0, 25 ms), retry 4 waits U(0, 250 ms). Pure: randomness
- * is an argument; no state, no errors. Units: ns; everything saturates. */
+ * 25 ms, max 250 ms, full: retry 0 waits U(0, 25 ms), retry 4 waits U(0, 250 ms).
+ * Pure: randomness is an argument; no state, no errors. Units: ns; everything saturates. */
 #ifndef OUTRIGGER_POLICY_BACKOFF_H
 #define OUTRIGGER_POLICY_BACKOFF_H
 
@@ -24,7 +24,6 @@ struct backoff_config {
 dur_ns backoff_delay(const struct backoff_config *cfg, uint32_t retry, dur_ns previous,
                      struct rng *rng);
 /* The wait before retry number `retry` (0 = the first), at most cfg->max. `previous` is what this
- * returned last time, used by decorrelated jitter; less than the base (0 at first) means the base.
- */
+ * returned last time, used by decorrelated jitter; less than the base (0 at first) is the base. */
 
 #endif

@@ -308,7 +308,7 @@ void breaker_tick(struct breaker *breaker, mono_ns now)
 void breaker_force(struct breaker *breaker, enum breaker_state state, mono_ns now)
 {
     CHECK_OBJ(breaker, BREAKER_MAGIC);
-    INVARIANT(state == BREAKER_FORCED_OPEN || state == BREAKER_CLOSED || state == BREAKER_DISABLED);
+    INVARIANT((TO(FORCED_OPEN) | TO(CLOSED) | TO(DISABLED)) >> state & 1);
     if (state != breaker->state) {
         breaker_move(breaker, state, BREAKER_CAUSE_OPERATOR, 0, now);
     } else if (state == BREAKER_CLOSED) {

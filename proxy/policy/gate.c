@@ -128,8 +128,8 @@ void gate_take(const struct gate *gate, const struct gate_question *question, st
     for (int i = 0; i < GATE_BREAKERS; i++) {
         if (is_absent(gate->breakers[i]))
             continue;
-        const bool has_joined = join(permit, i, gate->breakers[i], now);
-        INVARIANT(has_joined || gate->breakers[i]->cfg.mode == POLICY_SHADOW);
+        if (!join(permit, i, gate->breakers[i], now))
+            INVARIANT(gate->breakers[i]->cfg.mode == POLICY_SHADOW);
     }
     if (has_bucket(gate) &&
         (gate->bucket_mode != POLICY_SHADOW || bucket_when(gate, question, now) == now))
@@ -147,7 +147,8 @@ bool permit_is_probe(const struct permit *permit)
 
 void permit_add_breaker(struct permit *permit, struct breaker *breaker, mono_ns now)
 {
-    INVARIANT(permit->is_live && !permit->is_judged);
+    INVARIANT(permit->is_live);
+    INVARIANT(!permit->is_judged);
     if (is_absent(breaker))
         return;
     const int place = permit->breakers[0] == NULL ? 0 : 1;
@@ -157,7 +158,8 @@ void permit_add_breaker(struct permit *permit, struct breaker *breaker, mono_ns 
 
 static void settle(struct permit *permit)
 {
-    INVARIANT(permit->is_live && !permit->is_judged);
+    INVARIANT(permit->is_live);
+    INVARIANT(!permit->is_judged);
     permit->is_judged = true;
 }
 
@@ -201,7 +203,8 @@ void permit_move_to_connection(struct permit *permit)
 void permit_release(struct permit *permit, mono_ns now)
 {
     (void)now;
-    INVARIANT(permit->is_live && permit->is_judged);
+    INVARIANT(permit->is_live);
+    INVARIANT(permit->is_judged);
     if (permit->bulkhead != NULL)
         bulkhead_release(permit->bulkhead, permit->slot);
     permit->is_live = false;

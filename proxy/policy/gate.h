@@ -70,8 +70,7 @@ void gate_note_refusal(const struct gate *gate, const struct gate_verdict *verdi
 
 void gate_take(const struct gate *gate, const struct gate_question *question, struct permit *permit,
                mono_ns now);
-/* Only after a passing gate_ask of the same question at the same `now` (INVARIANT). Fills permit.
- */
+/* Only after a passing gate_ask of the same question at the same `now` (INVARIANT). Fills it. */
 
 bool permit_is_probe(const struct permit *permit);
 /* Is it a probe of one of its breakers? It then has a lease: see permit_expire_probe. */

@@ -25,8 +25,10 @@ static void set_numbers(struct token_bucket *bucket, const struct rate_limit_con
     bucket->capacity = 0;
     if (cfg->mode == POLICY_OFF)
         return;
-    INVARIANT(cfg->requests > 0 && cfg->burst > 0);
-    INVARIANT(cfg->interval > 0 && cfg->interval <= TOKEN_BUCKET_MAX_SPAN);
+    INVARIANT(cfg->requests > 0);
+    INVARIANT(cfg->burst > 0);
+    INVARIANT(cfg->interval > 0);
+    INVARIANT(cfg->interval <= TOKEN_BUCKET_MAX_SPAN);
     bucket->emission = emission_of(cfg);
     bucket->capacity = capacity_of(cfg, bucket->emission);
 }

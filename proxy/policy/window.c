@@ -20,12 +20,15 @@ static mono_ns end_of_bucket(const struct window *window, mono_ns now)
 
 void window_init(struct window *window, dur_ns span, uint32_t calls, mono_ns now)
 {
-    INVARIANT(calls > 0 || span > 0);
     window->bucket_calls = calls / WINDOW_BUCKETS + (calls % WINDOW_BUCKETS != 0);
-    window->bucket_length = calls > 0 ? 0 : span / WINDOW_BUCKETS + (span % WINDOW_BUCKETS != 0);
-    window->used_buckets = WINDOW_BUCKETS;
-    if (calls > 0) /* few calls, or a last bucket that would never be needed */
+    window->bucket_length = 0;
+    if (calls > 0) { /* few calls, or a last bucket that would never be needed */
         window->used_buckets = calls / window->bucket_calls + (calls % window->bucket_calls != 0);
+    } else {
+        INVARIANT(span > 0);
+        window->bucket_length = span / WINDOW_BUCKETS + (span % WINDOW_BUCKETS != 0);
+        window->used_buckets = WINDOW_BUCKETS;
+    }
     window_clear(window, now);
 }
 

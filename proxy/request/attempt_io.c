@@ -185,8 +185,8 @@ static void fail_attempt(struct request *request, enum reason reason)
         .is_answered = back != NULL && back->has_answered,
     };
     upload_stop(request);
-    attempt_abort(&request->attempt);
     call_on_attempt_failed(&request->call, &failure, request->proxy->loop->now);
+    attempt_abort(&request->attempt);
 }
 
 static void on_failed(struct attempt *attempt, enum reason reason, const char *detail)

@@ -19,6 +19,13 @@ static struct metrics_target *metrics_of(const struct call *call)
     return ((struct destination *)call->lane->target->user)->metrics;
 }
 
+static void on_ready(struct call_engine *engine)
+{
+    struct proxy *proxy = proxy_of(engine);
+    if (!proxy->is_performing)
+        loop_defer(proxy->loop, &proxy->perform);
+}
+
 /* ---- questions ---- */
 
 static struct span key_of(const struct call *call, const struct key_config *key)
@@ -298,6 +305,7 @@ static void on_transition(struct seat *seat, const struct breaker_transition *mo
 }
 
 const struct call_host request_host = {
+    .on_ready = on_ready,
     .key = key_of,
     .replay = replay_of,
     .candidate = candidate_of,

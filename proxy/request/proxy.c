@@ -22,9 +22,16 @@ void proxy_perform(struct proxy *proxy)
     if (proxy->is_performing)
         return; /* the loop below sees what was added */
     proxy->is_performing = true;
+    loop_task_cancel(&proxy->perform);
     while ((call = call_engine_next(&proxy->engine)) != NULL)
         request_perform(request_of(call), call_take_actions(call));
+    codec_uncork(&proxy->codec);
     proxy->is_performing = false;
+}
+
+static void on_perform(struct loop_task *task)
+{
+    proxy_perform(CONTAINER_OF(task, struct proxy, perform));
 }
 
 /* ---- life ---- */
@@ -71,6 +78,7 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options, 
     proxy->events = options->events;
     proxy->snapshot = snapshot_ref(snapshot);
     proxy->busy_at = loop->now;
+    loop_task_init(&proxy->perform, on_perform);
     proxy->replay.left_bytes = REPLAY_POOL_BYTES;
     list_init(&proxy->entrances);
     list_init(&proxy->free_requests);
@@ -261,6 +269,7 @@ void proxy_free(struct proxy **taken)
     if (proxy == NULL)
         return;
     janitor_stop(proxy);
+    loop_task_cancel(&proxy->perform);
     close_entrances(proxy);
     cut_connections(proxy);
     pool_fini(&proxy->pool);

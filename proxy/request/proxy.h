@@ -71,6 +71,7 @@ struct proxy {
     mono_ns drain_until;
     mono_ns busy_at; /* last time that a call was under way */
     struct timer janitor;
+    struct loop_task perform; /* actions that a timer caused: proxy_perform in this turn */
     bool is_performing;
     bool is_over_memory;
     char pseudonym[PROXY_PSEUDONYM_BYTES]; /* in Via: how we know our own calls when they come back */

@@ -29,7 +29,7 @@ static void send_head(struct request *request, const struct message *head)
         .connection = is_upgrade ? H1_CONNECTION_DEFAULT : connection_word(request, framing),
         .retries = request->call.is_exhausted ? H1_RETRIES_EXHAUSTED : H1_RETRIES_PASS,
         .via = span_of(request->proxy->pseudonym),
-        .is_upgrade_passed = is_upgrade,
+        .is_upgrade_passed = is_upgrade || head->status == 426,
         .lines = lines,
         .line_count = rate_view_lines(request, text, lines),
     };

@@ -1,6 +1,6 @@
-/* accept.c - which of the two formats a scraper wants (RFC 9110 section 12.5.1, as far as two media types need it). */
+/* accept.c - which of the two formats a scraper wants (RFC 9110 section 12.5.1, as far as two media
+ * types need it). */
 #include "telemetry/exposition.h"
-
 
 #define WHOLE 1000 /* q=1, in thousandths */
 
@@ -81,6 +81,7 @@ enum exposition_format exposition_format_from(struct span accept)
 
 const char *exposition_content_type(enum exposition_format format)
 {
-    return format == EXPOSITION_OPENMETRICS ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                                            : "text/plain; version=0.0.4; charset=utf-8";
+    return format == EXPOSITION_OPENMETRICS
+               ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+               : "text/plain; version=0.0.4; charset=utf-8";
 }

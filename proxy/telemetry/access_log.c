@@ -1,5 +1,5 @@
-/* access_log.c - see access_log.h. One order of fields for both formats; in text the time and the word `access` stand
- * without their keys, as on every other line. */
+/* access_log.c - see access_log.h. One order of fields for both formats; in text the time and the
+ * word `access` stand without their keys, as on every other line. */
 #include "telemetry/access_log.h"
 
 #include "base/log.h"
@@ -50,7 +50,8 @@ static const char *or_null(const char *text)
 
 static void add_attempts(struct log_line *line, const struct access_entry *entry)
 {
-    size_t shown = entry->attempt_count < ACCESS_ATTEMPTS_MAX ? entry->attempt_count : ACCESS_ATTEMPTS_MAX;
+    size_t shown =
+        entry->attempt_count < ACCESS_ATTEMPTS_MAX ? entry->attempt_count : ACCESS_ATTEMPTS_MAX;
     log_line_open(line, "attempts", '[');
     for (size_t i = 0; i < shown; i++) {
         const struct access_attempt *attempt = &entry->attempts[i];

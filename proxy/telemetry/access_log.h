@@ -1,8 +1,10 @@
 /* access_log.h - one line per call, as much of it as somebody asked for.
  *
- * `off` costs a comparison. `refusals`: calls that Outrigger answered itself. `sampled`: those, and a share of the rest.
- * Example: if (access_log_wants(&log, is_refusal)) { fill an access_entry; access_log_write(&entry); }
- * Lines leave through base/log's ring, so they never block; JSON or text as the log. Owned by the data loop. */
+ * `off` costs a comparison. `refusals`: calls that Outrigger answered itself. `sampled`: those, and
+ * a share of the rest.
+ * Example: if (access_log_wants(&log, is_refusal)) { fill an access_entry; access_log_write(&e); }
+ * Lines leave through base/log's ring, so they never block; JSON or text as the log. Owned by the
+ * data loop. */
 #ifndef OUTRIGGER_TELEMETRY_ACCESS_LOG_H
 #define OUTRIGGER_TELEMETRY_ACCESS_LOG_H
 
@@ -34,7 +36,8 @@ struct access_attempt {
     const char *peer; /* "10.0.0.7:8080"; NULL when it had none yet */
     int status;       /* 0 without a response head */
     dur_ns took;      /* to the head, or to its failure */
-    const char *why;  /* why it was not the last: "status_503", a reason's word; NULL when it was good */
+    const char
+        *why; /* why it was not the last: "status_503", a reason's word; NULL when it was good */
 };
 
 struct access_entry {
@@ -70,9 +73,11 @@ static inline bool access_log_wants(struct access_log *log, bool is_refusal)
     }
     return log->cfg.mode == ACCESS_SAMPLED && rng_below(&log->rng, 1000000) < log->cfg.sampled_ppm;
 }
-/* Should the call that has just ended be logged? Ask once per call. `is_refusal`: Outrigger answered it itself. */
+/* Should the call that has just ended be logged? Ask once per call. `is_refusal`: Outrigger
+ * answered it itself. */
 
 void access_log_write(const struct access_entry *entry);
-/* Formats and queues the line. The first ACCESS_ATTEMPTS_MAX of `attempts` are read, at most attempt_count. */
+/* Formats and queues the line. The first ACCESS_ATTEMPTS_MAX of `attempts` are read, at most
+ * attempt_count. */
 
 #endif

@@ -1,7 +1,9 @@
-/* cell.h - one number that the data loop writes and the admin thread reads: a relaxed 64-bit atomic.
+/* cell.h - one number that the data loop writes and the admin thread reads: a relaxed 64-bit
+ * atomic.
  *
  * There is one writer, so adding is a plain load and store: no lock prefix, about a nanosecond.
- * A lazy cell is a series that is not shown before its first use: it holds 0 while hidden, else its value plus one. */
+ * A lazy cell is a series that is not shown before its first use: it holds 0 while hidden, else its
+ * value plus one. */
 #ifndef OUTRIGGER_TELEMETRY_CELL_H
 #define OUTRIGGER_TELEMETRY_CELL_H
 

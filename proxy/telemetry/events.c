@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_BYTES ((size_t)64 << 10) /* some 150 transitions: more than a whole fleet's breakers in one turn of admin */
+#define RING_BYTES                                                                                 \
+    ((size_t)64                                                                                    \
+     << 10) /* some 150 transitions: more than a whole fleet's breakers in one turn of admin */
 
 struct events {
     struct ring *ring;
@@ -78,8 +80,9 @@ static void log_it(const struct event *event)
     add_counts(&window, event);
     struct span whole = log_line_end(&window);
     struct span shown = event->has_window ? span_make(whole.data, whole.len - 1) : SPAN_NONE;
-    log_event(event->is_warning ? LOG_WARN : LOG_INFO, "transition", LOG_STR("target", event->target),
-              LOG_STR("instance", event->instance), LOG_STR("policy", event->policy), LOG_STR("from", event->from),
+    log_event(event->is_warning ? LOG_WARN : LOG_INFO, "transition",
+              LOG_STR("target", event->target), LOG_STR("instance", event->instance),
+              LOG_STR("policy", event->policy), LOG_STR("from", event->from),
               LOG_STR("to", event->to), LOG_STR("reason", event->reason), LOG_JSON("window", shown),
               LOG_INT("openForMs", event->open_for / NS_PER_MS), LOG_STR("at", event->at));
 }

@@ -1,8 +1,9 @@
 /* events.h - what has just changed, for those who watch: /events subscribers and the log.
  *
- * The data loop publishes; each event becomes a structured log line and, while somebody subscribes, one JSON object in
- * a bounded ring that the admin thread empties. A full ring drops the event and counts it; the loop never waits.
- * Example: events_publish(events, &(struct event){.policy = "circuitBreaker", .from = "closed", .to = "open", ...}).
+ * The data loop publishes; each event becomes a structured log line and, while somebody subscribes,
+ * one JSON object in a bounded ring that the admin thread empties. A full ring drops the event and
+ * counts it; the loop never waits.
+ * Example: events_publish(events, &(struct event){.policy = "circuitBreaker", .from = "closed"});
  * One publisher (data loop), one reader (admin thread). */
 #ifndef OUTRIGGER_TELEMETRY_EVENTS_H
 #define OUTRIGGER_TELEMETRY_EVENTS_H
@@ -45,13 +46,15 @@ void events_publish(struct events *events, const struct event *event);
 /* Logs it and, with a subscriber, puts it into the ring and wakes the reader. Never blocks. */
 
 void events_set_waker(struct events *events, void (*wake)(void *context), void *context);
-/* What to call after a publish: thread-safe and non-blocking (uv_async_send). Set before the loop publishes; NULL: none. */
+/* What to call after a publish: thread-safe and non-blocking (uv_async_send). Set before the loop
+ * publishes; NULL: none. */
 
 void events_listen(struct events *events, bool is_wanted);
 /* By the reader: with nobody to read them, events are logged only. */
 
 size_t events_read(struct events *events, char *out, size_t size);
-/* By the reader: the next event's JSON (no newline) of at most EVENT_MAX bytes, its length; 0 when there is none. */
+/* By the reader: the next event's JSON (no newline) of at most EVENT_MAX bytes, its length; 0 when
+ * there is none. */
 
 uint64_t events_dropped(const struct events *events);
 /* Events that found the ring full. */

@@ -1,8 +1,9 @@
 /* exposition.c - see exposition.h.
  *
- * A family is a row of metrics.def; where its cells are and what labels they bear is a row of `cells` here. Writing is
- * one walk per family over targets, rules or instances. Rendering reads cells that the data loop goes on writing: each
- * number is true at its moment, and a histogram's count is the sum of the very buckets shown. */
+ * A family is a row of metrics.def; where its cells are and what labels they bear is a row of
+ * `cells` here. Writing is one walk per family over targets, rules or instances. Rendering reads
+ * cells that the data loop goes on writing: each number is true at its moment, and a histogram's
+ * count is the sum of the very buckets shown. */
 #include "telemetry/exposition.h"
 
 #include "base/json.h"
@@ -78,8 +79,8 @@ static const struct {
 #undef X
 };
 
-/* A label. What a peer chose may hold anything: what is not UTF-8, or a control, becomes U+FFFD, because one bad byte
- * would make a scraper throw the whole page away. */
+/* A label. What a peer chose may hold anything: what is not UTF-8, or a control, becomes U+FFFD,
+ * because one bad byte would make a scraper throw the whole page away. */
 static void put_label(struct page *page, const char *name, const char *value)
 {
     text_put(page->out, page->is_open ? "," : "{");
@@ -104,7 +105,8 @@ static void put_lower_label(struct page *page, const char *name, const char *val
     char lower[64];
     size_t len = 0;
     for (; value[len] && len < sizeof(lower) - 1; len++) {
-        lower[len] = (char)(value[len] >= 'A' && value[len] <= 'Z' ? value[len] - 'A' + 'a' : value[len]);
+        lower[len] =
+            (char)(value[len] >= 'A' && value[len] <= 'Z' ? value[len] - 'A' + 'a' : value[len]);
     }
     lower[len] = '\0';
     put_label(page, name, lower);
@@ -167,20 +169,25 @@ struct cells {
 #define NS_DECIMALS 9
 
 static const struct cells cells[METRIC_COUNT] = {
-    [METRIC_REQUESTS] = {0, CODE_CLASS_COUNT * FATE_COUNT, 0, true, 0, label_request},
+    [METRIC_REQUESTS] = {0, CODE_CLASS_COUNT *FATE_COUNT, 0, true, 0, label_request},
     [METRIC_REQUEST_DURATION] = {OF_TARGET(request_duration), 1, 0, false, 0, NULL},
     [METRIC_ATTEMPTS] = {OF_TARGET(attempts), OUTCOME_COUNT, 0, false, 0, label_result},
     [METRIC_ATTEMPT_DURATION] = {OF_TARGET(attempt_duration), 1, 0, false, 0, NULL},
     [METRIC_RETRIES] = {OF_TARGET(retries), RETRY_CAUSE_COUNT, 0, false, 0, label_cause},
-    [METRIC_RETRIES_SKIPPED] = {OF_TARGET(retries_skipped), RETRY_SKIP_COUNT, 0, false, 0, label_skip},
+    [METRIC_RETRIES_SKIPPED] = {OF_TARGET(retries_skipped), RETRY_SKIP_COUNT, 0, false, 0,
+                                label_skip},
     [METRIC_RETRY_BUDGET_AVAILABLE] = {OF_TARGET(budget_available), 1, 0, true, 0, NULL},
     [METRIC_REJECTIONS] = {OF_TARGET(rejections), REASON_COUNT, 0, true, 0, label_rejection},
-    [METRIC_SHADOW_DECISIONS] = {OF_TARGET(shadow_decisions), POLICY_FAMILY_COUNT, 0, true, 0, label_shadow},
+    [METRIC_SHADOW_DECISIONS] = {OF_TARGET(shadow_decisions), POLICY_FAMILY_COUNT, 0, true, 0,
+                                 label_shadow},
     [METRIC_BREAKER_STATE] = {OF_INSTANCE(state), 1, 0, false, METRICS_BREAKER, NULL},
-    [METRIC_BREAKER_TRANSITIONS] = {OF_INSTANCE(transitions), BREAKER_MOVE_COUNT, 0, true, METRICS_BREAKER, label_move},
+    [METRIC_BREAKER_TRANSITIONS] = {OF_INSTANCE(transitions), BREAKER_MOVE_COUNT, 0, true,
+                                    METRICS_BREAKER, label_move},
     [METRIC_BREAKER_OPEN] = {OF_INSTANCE(open_ns), 1, NS_DECIMALS, false, METRICS_BREAKER, NULL},
-    [METRIC_BREAKER_FAILURE_RATIO] = {OF_INSTANCE(failure_permille), 1, RATIO_DECIMALS, false, METRICS_BREAKER, NULL},
-    [METRIC_BREAKER_SLOW_RATIO] = {OF_INSTANCE(slow_permille), 1, RATIO_DECIMALS, false, METRICS_BREAKER, NULL},
+    [METRIC_BREAKER_FAILURE_RATIO] = {OF_INSTANCE(failure_permille), 1, RATIO_DECIMALS, false,
+                                      METRICS_BREAKER, NULL},
+    [METRIC_BREAKER_SLOW_RATIO] = {OF_INSTANCE(slow_permille), 1, RATIO_DECIMALS, false,
+                                   METRICS_BREAKER, NULL},
     [METRIC_BULKHEAD_INFLIGHT] = {OF_INSTANCE(inflight), 1, 0, false, METRICS_BULKHEAD, NULL},
     [METRIC_BULKHEAD_LIMIT] = {OF_INSTANCE(limit), 1, 0, false, METRICS_BULKHEAD, NULL},
     [METRIC_BULKHEAD_QUEUED] = {OF_INSTANCE(queued), 1, 0, false, METRICS_BULKHEAD, NULL},
@@ -250,7 +257,8 @@ static void put_place(struct page *page, const struct place *place)
     }
 }
 
-static void put_histogram(struct page *page, const struct place *place, const struct histogram *histogram)
+static void put_histogram(struct page *page, const struct place *place,
+                          const struct histogram *histogram)
 {
     uint64_t count = 0;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
@@ -268,7 +276,8 @@ static void put_histogram(struct page *page, const struct place *place, const st
     end_series(page, count, 0);
 }
 
-static void put_cells(struct page *page, const struct place *place, const struct cells *spec, const metric_cell *first)
+static void put_cells(struct page *page, const struct place *place, const struct cells *spec,
+                      const metric_cell *first)
 {
     for (unsigned i = 0; i < spec->count; i++) {
         uint64_t value = cell_get(&first[i]);
@@ -296,7 +305,8 @@ static void put_state(struct page *page, const struct place *place, const metric
     }
 }
 
-static void put_requests(struct page *page, const struct place *place, const struct metrics_requests *requests)
+static void put_requests(struct page *page, const struct place *place,
+                         const struct metrics_requests *requests)
 {
     put_cells(page, place, &cells[METRIC_REQUESTS], requests->cells);
     uint64_t other = cell_get(&requests->other);
@@ -311,8 +321,8 @@ static void put_requests(struct page *page, const struct place *place, const str
 
 /* Walks */
 
-#define FOREACH_NODE(type, item, list)                                                                                 \
-    for (const struct type *item = (const void *)metrics_next(&(list)->first); item;                                   \
+#define FOREACH_NODE(type, item, list)                                                             \
+    for (const struct type *item = (const void *)metrics_next(&(list)->first); item;               \
          item = (const void *)metrics_next(&item->node.next))
 
 static void put_target_family(struct page *page, enum metric metric)
@@ -392,9 +402,7 @@ static void put_proxy_family(struct page *page, enum metric metric)
 {
     const struct metrics *metrics = page->metrics;
     switch (metric) {
-    case METRIC_CONNECTIONS:
-        put_connections(page);
-        break;
+    case METRIC_CONNECTIONS: put_connections(page); break;
     case METRIC_CONFIG_RELOADS:
         for (unsigned i = 0; i < 2; i++) {
             start_series(page, "_total");
@@ -416,17 +424,10 @@ static void put_proxy_family(struct page *page, enum metric metric)
         put_label(page, "revision", metrics->revision);
         end_series(page, 1, 0);
         break;
-    case METRIC_LOOP_LAG:
-        put_histogram(page, &(struct place){0}, &metrics->loop_lag);
-        break;
-    case METRIC_SERIES_DROPPED:
-        put_number(page, cell_get(&metrics->series_dropped), 0);
-        break;
-    case METRIC_LOG_DROPPED:
-        put_number(page, page->facts->log_dropped, 0);
-        break;
-    default:
-        put_number(page, page->facts->events_dropped, 0);
+    case METRIC_LOOP_LAG: put_histogram(page, &(struct place){0}, &metrics->loop_lag); break;
+    case METRIC_SERIES_DROPPED: put_number(page, cell_get(&metrics->series_dropped), 0); break;
+    case METRIC_LOG_DROPPED: put_number(page, page->facts->log_dropped, 0); break;
+    default: put_number(page, page->facts->events_dropped, 0);
     }
 }
 
@@ -437,9 +438,12 @@ static void put_process_family(struct page *page, enum metric metric)
         uint64_t value;
         unsigned decimals;
     } numbers[METRIC_COUNT] = {
-        [METRIC_PROCESS_CPU] = {facts->cpu_us, 6},          [METRIC_PROCESS_RESIDENT] = {facts->resident_bytes, 0},
-        [METRIC_PROCESS_VIRTUAL] = {facts->virtual_bytes, 0}, [METRIC_PROCESS_OPEN_FDS] = {facts->open_fds, 0},
-        [METRIC_PROCESS_MAX_FDS] = {facts->max_fds, 0},     [METRIC_PROCESS_START] = {facts->started_ms, 3},
+        [METRIC_PROCESS_CPU] = {facts->cpu_us, 6},
+        [METRIC_PROCESS_RESIDENT] = {facts->resident_bytes, 0},
+        [METRIC_PROCESS_VIRTUAL] = {facts->virtual_bytes, 0},
+        [METRIC_PROCESS_OPEN_FDS] = {facts->open_fds, 0},
+        [METRIC_PROCESS_MAX_FDS] = {facts->max_fds, 0},
+        [METRIC_PROCESS_START] = {facts->started_ms, 3},
     };
     if (numbers[metric].value != PROCESS_UNKNOWN) {
         put_number(page, numbers[metric].value, numbers[metric].decimals);
@@ -449,26 +453,16 @@ static void put_process_family(struct page *page, enum metric metric)
 static void put_family(struct page *page, enum metric metric)
 {
     switch (families[metric].level) {
-    case REQUEST:
-        put_request_family(page);
-        break;
-    case TARGET:
-        put_target_family(page, metric);
-        break;
-    case INSTANCE:
-        put_instance_family(page, metric);
-        break;
-    case PROXY:
-        put_proxy_family(page, metric);
-        break;
-    case PROCESS:
-        put_process_family(page, metric);
-        break;
+    case REQUEST: put_request_family(page); break;
+    case TARGET: put_target_family(page, metric); break;
+    case INSTANCE: put_instance_family(page, metric); break;
+    case PROXY: put_proxy_family(page, metric); break;
+    case PROCESS: put_process_family(page, metric); break;
     }
 }
 
-void exposition_write(struct text *out, const struct metrics *metrics, enum exposition_format format,
-                      const struct exposition_facts *facts)
+void exposition_write(struct text *out, const struct metrics *metrics,
+                      enum exposition_format format, const struct exposition_facts *facts)
 {
     struct page page = {.out = out, .metrics = metrics, .facts = facts};
     process_read(&page.process);

@@ -12,5 +12,5 @@ const char *const histogram_bound_words[HISTOGRAM_BUCKETS] = {
 #define X(us, word) word,
     HISTOGRAM_BOUND_LIST(X)
 #undef X
-    "+Inf",
+        "+Inf",
 };

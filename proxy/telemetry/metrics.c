@@ -1,10 +1,11 @@
 /* metrics.c - see metrics.h.
  *
- * The reader and the data loop agree by one counter, `reader`, which is odd while the reader reads. What the loop takes
- * out of a list it may free at once if the counter is even then: a reader that starts later cannot find it any more.
- * If it is odd, the object waits until the counter has moved on. Both sides use sequentially consistent accesses, so
- * that "I have unlinked" and "I have begun" cannot both be overlooked; a removal is rare, so that costs nothing.
- * Every series is charged to a node with a cap (target, rule, endpoint) and to the whole; freeing a node returns it. */
+ * The reader and the data loop agree by one counter, `reader`, which is odd while the reader reads.
+ * What the loop takes out of a list it may free at once if the counter is even then: a reader that
+ * starts later cannot find it any more. If it is odd, the object waits until the counter has moved
+ * on. Both sides use sequentially consistent accesses, so that "I have unlinked" and "I have begun"
+ * cannot both be overlooked; a removal is rare, so that costs nothing. Every series is charged to a
+ * node with a cap (target, rule, endpoint) and to the whole; freeing a node returns it. */
 #include "telemetry/metrics.h"
 
 #include "base/check.h"
@@ -21,22 +22,26 @@
 #define INSTANCE_MAGIC 0x4d494e53u
 #define INSTANCE_NAME_MAX 512 /* a longer name of a rule is cut in the label */
 
-/* What is always shown: two histograms, the counters that export zeros, and the line that takes what has no room. */
-#define TARGET_FIXED (2 * HISTOGRAM_SERIES + OUTCOME_COUNT + RETRY_CAUSE_COUNT + RETRY_SKIP_COUNT + 1)
+/* What is always shown: two histograms, the counters that export zeros, and the line that takes
+ * what has no room. */
+#define TARGET_FIXED                                                                               \
+    (2 * HISTOGRAM_SERIES + OUTCOME_COUNT + RETRY_CAUSE_COUNT + RETRY_SKIP_COUNT + 1)
 #define RULE_FIXED 1
 #define BULKHEAD_FIXED (3 + HISTOGRAM_SERIES)
 #define BUCKET_FIXED 2
 #define BREAKER_GAUGES (BREAKER_STATE_COUNT + 3)
 
 const struct metrics_move metrics_moves[BREAKER_MOVE_COUNT] = {
-#define X(from, to, cause, is_shown) {BREAKER_##from, BREAKER_##to, BREAKER_CAUSE_##cause, is_shown},
+#define X(from, to, cause, is_shown)                                                               \
+    {BREAKER_##from, BREAKER_##to, BREAKER_CAUSE_##cause, is_shown},
     BREAKER_MOVE_LIST(X)
 #undef X
 };
 
 /* Refusals of the gate and of the timeouts export zeros. */
-static const enum reason shown_rejections[] = {REASON_CIRCUIT_OPEN, REASON_BULKHEAD_FULL,   REASON_QUEUE_TIMEOUT,
-                                               REASON_RATE_LIMITED, REASON_REQUEST_TIMEOUT, REASON_ATTEMPT_TIMEOUT};
+static const enum reason shown_rejections[] = {REASON_CIRCUIT_OPEN,    REASON_BULKHEAD_FULL,
+                                               REASON_QUEUE_TIMEOUT,   REASON_RATE_LIMITED,
+                                               REASON_REQUEST_TIMEOUT, REASON_ATTEMPT_TIMEOUT};
 #define SHOWN_REJECTIONS (sizeof(shown_rejections) / sizeof(shown_rejections[0]))
 
 /* Lists and their reader */
@@ -104,10 +109,15 @@ void metrics_read_end(struct metrics *metrics)
 
 /* Series and their caps */
 
-static bool charge(struct metrics *metrics, struct metrics_node *node, uint32_t cap, uint32_t series)
+static bool charge(struct metrics *metrics, struct metrics_node *node, uint32_t cap,
+                   uint32_t series)
 {
-    bool is_other = metrics->other && node == &metrics->other->node; /* it stands for those that found no room, so it has its own */
-    if (node->series + series > cap || (!is_other && metrics->series + series > metrics->max_series)) {
+    bool is_other =
+        metrics->other &&
+        node ==
+            &metrics->other->node; /* it stands for those that found no room, so it has its own */
+    if (node->series + series > cap ||
+        (!is_other && metrics->series + series > metrics->max_series)) {
         cell_add(&metrics->series_dropped, 1);
         return false;
     }
@@ -123,7 +133,8 @@ static void discharge(struct metrics *metrics, struct metrics_node *node, uint32
     metrics->series -= series;
 }
 
-bool metrics_open_cell(struct metrics *metrics, struct metrics_node *node, uint32_t cap, metric_cell *cell)
+bool metrics_open_cell(struct metrics *metrics, struct metrics_node *node, uint32_t cap,
+                       metric_cell *cell)
 {
     if (cell_get(cell) > 0) {
         return true;
@@ -137,7 +148,8 @@ bool metrics_open_cell(struct metrics *metrics, struct metrics_node *node, uint3
 
 /* Life of the whole */
 
-struct metrics *metrics_new(uint32_t max_series, const char *version, const char *revision, uint64_t seed)
+struct metrics *metrics_new(uint32_t max_series, const char *version, const char *revision,
+                            uint64_t seed)
 {
     struct metrics *metrics = calloc(1, sizeof(*metrics));
     INVARIANT(metrics != NULL);
@@ -389,8 +401,8 @@ static struct metrics_instance *find_instance(struct metrics_target *target, con
     return NULL;
 }
 
-static struct metrics_instance *make_instance(struct metrics_target *target, const char *rule, bool is_endpoint,
-                                              const char *name)
+static struct metrics_instance *make_instance(struct metrics_target *target, const char *rule,
+                                              bool is_endpoint, const char *name)
 {
     size_t len = strlen(name);
     struct metrics_instance *instance = calloc(1, sizeof(*instance) + len + 1);
@@ -427,8 +439,8 @@ static void drop_instance(struct metrics_instance *instance)
     metrics_target_unref(&target);
 }
 
-struct metrics_instance *metrics_instance_get(struct metrics_target *target, const char *rule, const char *endpoint,
-                                              uint32_t parts)
+struct metrics_instance *metrics_instance_get(struct metrics_target *target, const char *rule,
+                                              const char *endpoint, uint32_t parts)
 {
     CHECK_OBJ(target, TARGET_MAGIC);
     INVARIANT(parts != 0 && parts < 1u << METRICS_PARTS);

@@ -1,15 +1,19 @@
 /* metrics.h - the numbers behind /metrics: targets, their rules and instances, as arrays of cells.
  *
- * The data loop creates, counts and removes; the admin thread reads (exposition.h). No lock: lists are published node
- * by node, and what is removed is freed only once no reader can still see it (metrics_read_begin/_end). What is counted
- * costs a few nanoseconds. Families are the rows of metrics.def.
+ * The data loop creates, counts and removes; the admin thread reads (exposition.h). No lock: lists
+ * are published node by node, and what is removed is freed only once no reader can still see it
+ * (metrics_read_begin/_end). What is counted costs a few nanoseconds. Families are the rows of
+ * metrics.def.
+ *
  * Example: t = metrics_target_get(m, "payments:8080"); r = metrics_rule_get(t, "charge");
  *          metrics_count_request(t, r, 200, FATE_SUCCESS); metrics_note_duration(t, took);
  *          metrics_rule_unref(&r); metrics_target_unref(&t);
- * Bounds: 256 series a target, 48 a rule, 24 an endpoint; `max_series` in all. Past it, targets fold into `_other`,
- * and metrics_rule_get and metrics_instance_get return NULL, which every function here takes and ignores.
- * A series that is rare (an unusual outcome, an operator's transition) is shown from its first event on; when no room
- * is left, requests count in {code="_other",outcome="_other"}, the rest in outrigger_series_dropped_total. */
+ *
+ * Bounds: 256 series a target, 48 a rule, 24 an endpoint; `max_series` in all. Past it, targets
+ * fold into `_other`, and metrics_rule_get and metrics_instance_get return NULL, which every
+ * function here takes and ignores. A series that is rare (an unusual outcome, an operator's
+ * transition) is shown from its first event on; when no room is left, requests count in
+ * {code="_other",outcome="_other"}, the rest in outrigger_series_dropped_total. */
 #ifndef OUTRIGGER_TELEMETRY_METRICS_H
 #define OUTRIGGER_TELEMETRY_METRICS_H
 
@@ -29,12 +33,12 @@
 #define METRICS_ENDPOINT_SERIES 24
 #define METRICS_UNLIMITED UINT64_MAX /* a gauge without bound: +Inf */
 
-#define CODE_CLASS_LIST(X)                                                                                             \
-    X(NONE, "none") /* nothing was sent downstream */                                                                  \
-    X(1XX, "1xx")                                                                                                      \
-    X(2XX, "2xx")                                                                                                      \
-    X(3XX, "3xx")                                                                                                      \
-    X(4XX, "4xx")                                                                                                      \
+#define CODE_CLASS_LIST(X)                                                                         \
+    X(NONE, "none") /* nothing was sent downstream */                                              \
+    X(1XX, "1xx")                                                                                  \
+    X(2XX, "2xx")                                                                                  \
+    X(3XX, "3xx")                                                                                  \
+    X(4XX, "4xx")                                                                                  \
     X(5XX, "5xx")
 
 enum code_class {
@@ -45,40 +49,40 @@ enum code_class {
 };
 
 /* What a policy in shadow mode would have done: X(family, decision) */
-#define SHADOW_DECISION_LIST(X)                                                                                        \
-    X(TIMEOUTS, time_out)                                                                                              \
-    X(RETRY, retry)                                                                                                    \
-    X(CIRCUIT_BREAKER, refuse)                                                                                         \
-    X(BULKHEAD, refuse)                                                                                                \
+#define SHADOW_DECISION_LIST(X)                                                                    \
+    X(TIMEOUTS, time_out)                                                                          \
+    X(RETRY, retry)                                                                                \
+    X(CIRCUIT_BREAKER, refuse)                                                                     \
+    X(BULKHEAD, refuse)                                                                            \
     X(RATE_LIMIT, refuse)
 
 /* Every legal move of a breaker: X(from, to, cause, is shown as zero from the start) */
-#define BREAKER_MOVE_LIST(X)                                                                                           \
-    X(CLOSED, OPEN, CONSECUTIVE_FAILURES, true)                                                                        \
-    X(CLOSED, OPEN, FAILURE_RATE, true)                                                                                \
-    X(CLOSED, OPEN, SLOW_CALLS, true)                                                                                  \
-    X(OPEN, HALF_OPEN, OPEN_FOR_ELAPSED, true)                                                                         \
-    X(HALF_OPEN, CLOSED, PROBES_SUCCEEDED, true)                                                                       \
-    X(HALF_OPEN, OPEN, PROBE_FAILED, true)                                                                             \
-    X(HALF_OPEN, OPEN, PROBE_EXPIRED, false)                                                                           \
-    X(HALF_OPEN, OPEN, PROBE_THROTTLED, false)                                                                         \
-    X(CLOSED, FORCED_OPEN, OPERATOR, false)                                                                            \
-    X(OPEN, FORCED_OPEN, OPERATOR, false)                                                                              \
-    X(HALF_OPEN, FORCED_OPEN, OPERATOR, false)                                                                         \
-    X(DISABLED, FORCED_OPEN, OPERATOR, false)                                                                          \
-    X(CLOSED, CLOSED, OPERATOR, false)                                                                                 \
-    X(OPEN, CLOSED, OPERATOR, false)                                                                                   \
-    X(HALF_OPEN, CLOSED, OPERATOR, false)                                                                              \
-    X(FORCED_OPEN, CLOSED, OPERATOR, false)                                                                            \
-    X(DISABLED, CLOSED, OPERATOR, false)                                                                               \
-    X(CLOSED, DISABLED, OPERATOR, false)                                                                               \
-    X(OPEN, DISABLED, OPERATOR, false)                                                                                 \
-    X(HALF_OPEN, DISABLED, OPERATOR, false)                                                                            \
-    X(FORCED_OPEN, DISABLED, OPERATOR, false)                                                                          \
-    X(CLOSED, FORCED_OPEN, CONFIG, false)                                                                              \
-    X(OPEN, FORCED_OPEN, CONFIG, false)                                                                                \
-    X(HALF_OPEN, FORCED_OPEN, CONFIG, false)                                                                           \
-    X(DISABLED, FORCED_OPEN, CONFIG, false)                                                                            \
+#define BREAKER_MOVE_LIST(X)                                                                       \
+    X(CLOSED, OPEN, CONSECUTIVE_FAILURES, true)                                                    \
+    X(CLOSED, OPEN, FAILURE_RATE, true)                                                            \
+    X(CLOSED, OPEN, SLOW_CALLS, true)                                                              \
+    X(OPEN, HALF_OPEN, OPEN_FOR_ELAPSED, true)                                                     \
+    X(HALF_OPEN, CLOSED, PROBES_SUCCEEDED, true)                                                   \
+    X(HALF_OPEN, OPEN, PROBE_FAILED, true)                                                         \
+    X(HALF_OPEN, OPEN, PROBE_EXPIRED, false)                                                       \
+    X(HALF_OPEN, OPEN, PROBE_THROTTLED, false)                                                     \
+    X(CLOSED, FORCED_OPEN, OPERATOR, false)                                                        \
+    X(OPEN, FORCED_OPEN, OPERATOR, false)                                                          \
+    X(HALF_OPEN, FORCED_OPEN, OPERATOR, false)                                                     \
+    X(DISABLED, FORCED_OPEN, OPERATOR, false)                                                      \
+    X(CLOSED, CLOSED, OPERATOR, false)                                                             \
+    X(OPEN, CLOSED, OPERATOR, false)                                                               \
+    X(HALF_OPEN, CLOSED, OPERATOR, false)                                                          \
+    X(FORCED_OPEN, CLOSED, OPERATOR, false)                                                        \
+    X(DISABLED, CLOSED, OPERATOR, false)                                                           \
+    X(CLOSED, DISABLED, OPERATOR, false)                                                           \
+    X(OPEN, DISABLED, OPERATOR, false)                                                             \
+    X(HALF_OPEN, DISABLED, OPERATOR, false)                                                        \
+    X(FORCED_OPEN, DISABLED, OPERATOR, false)                                                      \
+    X(CLOSED, FORCED_OPEN, CONFIG, false)                                                          \
+    X(OPEN, FORCED_OPEN, CONFIG, false)                                                            \
+    X(HALF_OPEN, FORCED_OPEN, CONFIG, false)                                                       \
+    X(DISABLED, FORCED_OPEN, CONFIG, false)                                                        \
     X(FORCED_OPEN, CLOSED, CONFIG, false)
 
 enum breaker_move {
@@ -90,10 +94,10 @@ enum breaker_move {
 
 enum connection_side { SIDE_DOWNSTREAM = 0, SIDE_UPSTREAM, CONNECTION_SIDES };
 
-#define CONNECTION_STATE_LIST(X)                                                                                       \
-    X(CONNECTING, connecting)                                                                                          \
-    X(ACTIVE, active) /* carries a call */                                                                             \
-    X(IDLE, idle)                                                                                                      \
+#define CONNECTION_STATE_LIST(X)                                                                   \
+    X(CONNECTING, connecting)                                                                      \
+    X(ACTIVE, active) /* carries a call */                                                         \
+    X(IDLE, idle)                                                                                  \
     X(TUNNEL, tunnel)
 
 enum connection_state {
@@ -107,7 +111,8 @@ enum connection_state {
 enum metrics_part { METRICS_BREAKER = 1 << 0, METRICS_BULKHEAD = 1 << 1, METRICS_BUCKET = 1 << 2 };
 #define METRICS_PARTS 3
 
-struct metrics_node { /* the life of everything that the admin thread may walk; stands first in it */
+struct metrics_node { /* the life of everything that the admin thread may walk; stands first in it
+                       */
     struct metrics_node *next; /* atomic: what the reader follows */
     struct metrics_node *prev; /* the rest is the data loop's own */
     struct metrics_node *retired_next;
@@ -116,7 +121,7 @@ struct metrics_node { /* the life of everything that the admin thread may walk; 
     uint32_t series; /* that it accounts for, opened lazy ones included */
 };
 
-struct metrics_list { /* in order of creation */
+struct metrics_list {           /* in order of creation */
     struct metrics_node *first; /* atomic */
     struct metrics_node *last;
 };
@@ -131,8 +136,8 @@ struct metrics_target {
     uint32_t magic;
     struct metrics *owner;
     struct metrics_target *hash_next;
-    struct metrics_list rules;     /* struct metrics_rule */
-    struct metrics_list instances; /* struct metrics_instance */
+    struct metrics_list rules;        /* struct metrics_rule */
+    struct metrics_list instances;    /* struct metrics_instance */
     struct metrics_requests requests; /* of calls that matched no rule */
     struct histogram request_duration;
     struct histogram attempt_duration;
@@ -162,7 +167,7 @@ struct metrics_instance {
     uint32_t part_refs[METRICS_PARTS];
     uint32_t parts; /* mask of enum metrics_part; atomic */
     bool is_endpoint;
-    metric_cell state; /* enum breaker_state */
+    metric_cell state;                           /* enum breaker_state */
     metric_cell transitions[BREAKER_MOVE_COUNT]; /* lazy */
     metric_cell open_ns;
     metric_cell failure_permille;
@@ -202,16 +207,17 @@ struct metrics {
 
 /* Life; by the data loop's owner */
 
-struct metrics *metrics_new(uint32_t max_series, const char *version, const char *revision, uint64_t seed);
-/* `seed` (random) keeps peers from choosing names that collide. The strings are borrowed. Aborts without memory (start
- * of the process). */
+struct metrics *metrics_new(uint32_t max_series, const char *version, const char *revision,
+                            uint64_t seed);
+/* `seed` (random) keeps peers from choosing names that collide. The strings are borrowed. Aborts
+ * without memory (start of the process). */
 
 void metrics_free(struct metrics **metrics);
 /* After the last reader has gone; frees whatever is left, referenced or not. */
 
 struct metrics_target *metrics_target_get(struct metrics *metrics, const char *name);
-/* The target called `name` ("payments:8080", lower case), new if need be, with a reference; `_other` when there is no
- * room or memory. Never NULL. */
+/* The target called `name` ("payments:8080", lower case), new if need be, with a reference;
+ * `_other` when there is no room or memory. Never NULL. */
 
 void metrics_target_unref(struct metrics_target **target);
 /* With the last reference its series end. Rules and instances hold references of their own. */
@@ -220,15 +226,18 @@ struct metrics_rule *metrics_rule_get(struct metrics_target *target, const char 
 void metrics_rule_unref(struct metrics_rule **rule);
 /* By its name in the document; counted in place of the target's own requests, under rule="NAME". */
 
-struct metrics_instance *metrics_instance_get(struct metrics_target *target, const char *rule, const char *endpoint,
-                                              uint32_t parts);
+struct metrics_instance *metrics_instance_get(struct metrics_target *target, const char *rule,
+                                              const char *endpoint, uint32_t parts);
 void metrics_instance_unref(struct metrics_instance **instance, uint32_t parts);
-/* The instance `target` (rule NULL or ""), or `rule:NAME`, with "/endpoint:IP:PORT" appended when `endpoint`
- * ("10.0.0.7:8080") is given. `parts` says for which limiters: each may take and give back its own reference; a part's
- * series are shown while it is referenced. Give back the same `parts` that were taken. */
+/* The instance `target` (rule NULL or ""), or `rule:NAME`, with "/endpoint:IP:PORT" appended when
+ * `endpoint`
+ * ("10.0.0.7:8080") is given. `parts` says for which limiters: each may take and give back its own
+ * reference; a part's series are shown while it is referenced. Give back the same `parts` that were
+ * taken. */
 
 void metrics_reclaim(struct metrics *metrics);
-/* Frees what no reader can see any more. Also done at every removal; call it now and then (a janitor's turn). */
+/* Frees what no reader can see any more. Also done at every removal; call it now and then (a
+ * janitor's turn). */
 
 /* Counting; by the data loop. NULL for a rule or an instance is fine everywhere. */
 
@@ -241,8 +250,8 @@ static inline enum code_class code_class_of(int status)
     return status >= 100 && status < 600 ? (enum code_class)(status / 100) : CODE_NONE;
 }
 
-static inline void metrics_count_request(struct metrics_target *target, struct metrics_rule *rule, int status,
-                                         enum fate fate)
+static inline void metrics_count_request(struct metrics_target *target, struct metrics_rule *rule,
+                                         int status, enum fate fate)
 {
     unsigned index = (unsigned)code_class_of(status) * FATE_COUNT + (unsigned)fate;
     metric_cell *cell = rule ? &rule->requests.cells[index] : &target->requests.cells[index];
@@ -289,7 +298,8 @@ static inline void metrics_count_rejection(struct metrics_target *target, enum r
     }
     cell_add(&target->rejections[reason], 1);
 }
-/* A local refusal. The label `policy` follows from the reason; it is "" where none decided (bad_request, loop, ...). */
+/* A local refusal. The label `policy` follows from the reason; it is "" where none decided
+ * (bad_request, loop, ...). */
 
 void metrics_show_shadow(struct metrics_target *target, enum policy_family family);
 /* That policy runs in shadow mode: its decisions are shown, from zero. */
@@ -297,8 +307,8 @@ void metrics_show_shadow(struct metrics_target *target, enum policy_family famil
 void metrics_count_shadow(struct metrics_target *target, enum policy_family family);
 /* One decision that a shadow policy would have taken. */
 
-void metrics_count_transition(struct metrics_instance *instance, enum breaker_state from, enum breaker_state to,
-                              enum breaker_cause cause);
+void metrics_count_transition(struct metrics_instance *instance, enum breaker_state from,
+                              enum breaker_state to, enum breaker_cause cause);
 /* Also sets the state's gauge to `to`. */
 
 static inline void metrics_note_queue_wait(struct metrics_instance *instance, dur_ns waited)
@@ -316,11 +326,13 @@ static inline void metrics_note_token_wait(struct metrics_instance *instance, du
     }
 }
 
-/* Gauges; by the data loop, when the admin thread asks (ADMIN_REFRESH_GAUGES) or whenever it likes. */
+/* Gauges; by the data loop, when the admin thread asks (ADMIN_REFRESH_GAUGES) or whenever it likes.
+ */
 
-void metrics_set_breaker(struct metrics_instance *instance, enum breaker_state state, uint32_t failure_permille,
-                         uint32_t slow_permille, dur_ns open_total);
-void metrics_set_bulkhead(struct metrics_instance *instance, uint64_t inflight, uint64_t limit, uint64_t queued);
+void metrics_set_breaker(struct metrics_instance *instance, enum breaker_state state,
+                         uint32_t failure_permille, uint32_t slow_permille, dur_ns open_total);
+void metrics_set_bulkhead(struct metrics_instance *instance, uint64_t inflight, uint64_t limit,
+                          uint64_t queued);
 /* Of keyed bulkheads, the sums. `limit` METRICS_UNLIMITED: none. */
 
 void metrics_set_tokens(struct metrics_instance *instance, uint64_t millitokens);
@@ -329,10 +341,10 @@ void metrics_set_retry_budget(struct metrics_target *target, uint64_t available)
 
 /* The proxy as a whole */
 
-void metrics_set_connections(struct metrics *metrics, enum connection_side side, enum connection_state state,
-                             uint64_t count);
-void metrics_add_connections(struct metrics *metrics, enum connection_side side, enum connection_state state,
-                             int64_t change);
+void metrics_set_connections(struct metrics *metrics, enum connection_side side,
+                             enum connection_state state, uint64_t count);
+void metrics_add_connections(struct metrics *metrics, enum connection_side side,
+                             enum connection_state state, int64_t change);
 void metrics_note_loop_lag(struct metrics *metrics, dur_ns lag);
 /* How late the loop came to a timer, or how long a turn kept others waiting: a histogram. */
 
@@ -356,6 +368,7 @@ enum policy_family metrics_rejecting_policy(enum reason reason);
 
 void metrics_read_begin(struct metrics *metrics);
 void metrics_read_end(struct metrics *metrics);
-/* Between the two, nothing that can be reached from the lists is freed. Never blocks, nor does it block the loop. */
+/* Between the two, nothing that can be reached from the lists is freed. Never blocks, nor does it
+ * block the loop. */
 
 #endif

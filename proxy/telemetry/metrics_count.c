@@ -1,5 +1,5 @@
-/* metrics_count.c - what happens is counted, what is the case is set (see metrics.h). A lazy cell is opened by its first
- * event; all that follows is one load and one store, inline in metrics.h. */
+/* metrics_count.c - what happens is counted, what is the case is set (see metrics.h). A lazy cell
+ * is opened by its first event; all that follows is one load and one store, inline in metrics.h. */
 #include "telemetry/metrics.h"
 
 #include "telemetry/metrics_own.h"
@@ -17,21 +17,16 @@ struct metrics_config_hash {
 enum policy_family metrics_rejecting_policy(enum reason reason)
 {
     switch (reason) {
-    case REASON_CIRCUIT_OPEN:
-        return POLICY_FAMILY_CIRCUIT_BREAKER;
+    case REASON_CIRCUIT_OPEN: return POLICY_FAMILY_CIRCUIT_BREAKER;
     case REASON_BULKHEAD_FULL:
-    case REASON_QUEUE_TIMEOUT:
-        return POLICY_FAMILY_BULKHEAD;
-    case REASON_RATE_LIMITED:
-        return POLICY_FAMILY_RATE_LIMIT;
+    case REASON_QUEUE_TIMEOUT: return POLICY_FAMILY_BULKHEAD;
+    case REASON_RATE_LIMITED: return POLICY_FAMILY_RATE_LIMIT;
     case REASON_REQUEST_TIMEOUT:
     case REASON_ATTEMPT_TIMEOUT:
     case REASON_CONNECT_TIMEOUT:
     case REASON_IDLE_TIMEOUT:
-    case REASON_MAX_DURATION:
-        return POLICY_FAMILY_TIMEOUTS;
-    default:
-        return POLICY_FAMILY_COUNT;
+    case REASON_MAX_DURATION: return POLICY_FAMILY_TIMEOUTS;
+    default: return POLICY_FAMILY_COUNT;
     }
 }
 
@@ -48,32 +43,36 @@ void metrics_open_request(struct metrics_target *target, struct metrics_rule *ru
 
 void metrics_open_rejection(struct metrics_target *target, enum reason reason)
 {
-    if (metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES, &target->rejections[reason])) {
+    if (metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES,
+                          &target->rejections[reason])) {
         cell_add(&target->rejections[reason], 1);
     }
 }
 
 void metrics_show_shadow(struct metrics_target *target, enum policy_family family)
 {
-    (void)metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES, &target->shadow_decisions[family]);
+    (void)metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES,
+                            &target->shadow_decisions[family]);
 }
 
 void metrics_count_shadow(struct metrics_target *target, enum policy_family family)
 {
-    if (metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES, &target->shadow_decisions[family])) {
+    if (metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES,
+                          &target->shadow_decisions[family])) {
         cell_add(&target->shadow_decisions[family], 1);
     }
 }
 
-void metrics_count_transition(struct metrics_instance *instance, enum breaker_state from, enum breaker_state to,
-                              enum breaker_cause cause)
+void metrics_count_transition(struct metrics_instance *instance, enum breaker_state from,
+                              enum breaker_state to, enum breaker_cause cause)
 {
     if (!instance) {
         return;
     }
     cell_set(&instance->state, (uint64_t)to);
     for (unsigned i = 0; i < BREAKER_MOVE_COUNT; i++) {
-        if (metrics_moves[i].from != from || metrics_moves[i].to != to || metrics_moves[i].cause != cause) {
+        if (metrics_moves[i].from != from || metrics_moves[i].to != to ||
+            metrics_moves[i].cause != cause) {
             continue;
         }
         uint32_t cap;
@@ -88,8 +87,8 @@ void metrics_count_transition(struct metrics_instance *instance, enum breaker_st
 
 /* Gauges */
 
-void metrics_set_breaker(struct metrics_instance *instance, enum breaker_state state, uint32_t failure_permille,
-                         uint32_t slow_permille, dur_ns open_total)
+void metrics_set_breaker(struct metrics_instance *instance, enum breaker_state state,
+                         uint32_t failure_permille, uint32_t slow_permille, dur_ns open_total)
 {
     if (instance) {
         cell_set(&instance->state, (uint64_t)state);
@@ -99,7 +98,8 @@ void metrics_set_breaker(struct metrics_instance *instance, enum breaker_state s
     }
 }
 
-void metrics_set_bulkhead(struct metrics_instance *instance, uint64_t inflight, uint64_t limit, uint64_t queued)
+void metrics_set_bulkhead(struct metrics_instance *instance, uint64_t inflight, uint64_t limit,
+                          uint64_t queued)
 {
     if (instance) {
         cell_set(&instance->inflight, inflight);
@@ -120,23 +120,27 @@ void metrics_set_retry_budget(struct metrics_target *target, uint64_t available)
     if (target == target->owner->other) {
         return; /* many budgets have no common one */
     }
-    if (metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES, &target->budget_available)) {
-        cell_set(&target->budget_available, available == METRICS_UNLIMITED ? available : available + 1);
+    if (metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES,
+                          &target->budget_available)) {
+        cell_set(&target->budget_available,
+                 available == METRICS_UNLIMITED ? available : available + 1);
     }
 }
 
 /* The proxy as a whole */
 
-void metrics_set_connections(struct metrics *metrics, enum connection_side side, enum connection_state state,
-                             uint64_t count)
+void metrics_set_connections(struct metrics *metrics, enum connection_side side,
+                             enum connection_state state, uint64_t count)
 {
-    cell_set(&metrics->connections[(unsigned)side * CONNECTION_STATE_COUNT + (unsigned)state], count);
+    cell_set(&metrics->connections[(unsigned)side * CONNECTION_STATE_COUNT + (unsigned)state],
+             count);
 }
 
-void metrics_add_connections(struct metrics *metrics, enum connection_side side, enum connection_state state,
-                             int64_t change)
+void metrics_add_connections(struct metrics *metrics, enum connection_side side,
+                             enum connection_state state, int64_t change)
 {
-    cell_add(&metrics->connections[(unsigned)side * CONNECTION_STATE_COUNT + (unsigned)state], (uint64_t)change);
+    cell_add(&metrics->connections[(unsigned)side * CONNECTION_STATE_COUNT + (unsigned)state],
+             (uint64_t)change);
 }
 
 void metrics_note_loop_lag(struct metrics *metrics, dur_ns lag)
@@ -166,6 +170,7 @@ void metrics_set_config_hash(struct metrics *metrics, const char *hash)
 
 const char *metrics_config_hash(const struct metrics *metrics)
 {
-    const struct metrics_config_hash *now = __atomic_load_n(&metrics->config_hash, __ATOMIC_SEQ_CST);
+    const struct metrics_config_hash *now =
+        __atomic_load_n(&metrics->config_hash, __ATOMIC_SEQ_CST);
     return now ? now->hash : "";
 }

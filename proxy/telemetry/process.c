@@ -103,7 +103,8 @@ void process_read(struct process_facts *facts)
         .resident_bytes = PROCESS_UNKNOWN,
         .virtual_bytes = PROCESS_UNKNOWN,
         .open_fds = count_fds(),
-        .max_fds = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (uint64_t)limit.rlim_cur : PROCESS_UNKNOWN,
+        .max_fds =
+            getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (uint64_t)limit.rlim_cur : PROCESS_UNKNOWN,
         .started_ms = started_ms(),
     };
     read_memory(facts);

@@ -1,5 +1,5 @@
-/* process.h - what the operating system says about this process, for the process_* metrics. From /proc; may take a
- * while with many descriptors, so never on the data loop. */
+/* process.h - what the operating system says about this process, for the process_* metrics. From
+ * /proc; may take a while with many descriptors, so never on the data loop. */
 #ifndef OUTRIGGER_TELEMETRY_PROCESS_H
 #define OUTRIGGER_TELEMETRY_PROCESS_H
 

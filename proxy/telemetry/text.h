@@ -1,8 +1,10 @@
 /* text.h - a growing piece of text: replies of the admin server and what /metrics says.
  *
- * It grows by doubling up to `limit` bytes; past that, or without memory, it is marked broken, takes nothing more, and
- * the one check is at the end. Example: text_init(&t, 1 << 20); text_put(&t, "{\"target\":"); text_json(&t, name);
- * text_put(&t, "}"); if (t.is_broken) ...; text_fini(&t). Single-threaded; may be handed from thread to thread. */
+ * It grows by doubling up to `limit` bytes; past that, or without memory, it is marked broken,
+ * takes nothing more, and the one check is at the end.
+ * Example: text_init(&t, 1 << 20); text_put(&t, "{\"target\":"); text_json(&t, name);
+ *          text_put(&t, "}"); if (t.is_broken) ...; text_fini(&t).
+ * Single-threaded; may be handed from thread to thread. */
 #ifndef OUTRIGGER_TELEMETRY_TEXT_H
 #define OUTRIGGER_TELEMETRY_TEXT_H
 
@@ -41,6 +43,7 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 
 void text_json(struct text *text, const char *string);
 void text_json_span(struct text *text, struct span string);
-/* A JSON string with its quotes; NULL is null. Bytes that are not UTF-8 become U+FFFD (RFC 8259 section 8.1). */
+/* A JSON string with its quotes; NULL is null. Bytes that are not UTF-8 become U+FFFD (RFC 8259
+ * section 8.1). */
 
 #endif

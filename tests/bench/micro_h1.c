@@ -1,5 +1,6 @@
-/* micro_h1.c - what one head costs: scan and parse, copy into an arena, write. Prints nanoseconds per operation, the median
- * of several rounds. Usage: micro_h1 [rounds]. No sockets; run it on a quiet core. */
+/* micro_h1.c - what one head costs: scan and parse, copy into an arena, write. Prints nanoseconds
+ * per operation, the median of several rounds. Usage: micro_h1 [rounds]. No sockets; run it on a
+ * quiet core. */
 #include "base/arena.h"
 #include "base/mono.h"
 #include "codec/h1_chunked.h"
@@ -16,28 +17,26 @@
 #define MAX_HEADERS 100
 #define ARENA_BYTES (64 * 1024)
 
-static const char request_head[] =
-    "GET /v1/quotes/EURUSD?depth=10&venue=all HTTP/1.1\r\n"
-    "Host: quotes.shop.svc.cluster.local:8080\r\n"
-    "User-Agent: python-requests/2.31.0\r\n"
-    "Accept-Encoding: gzip, deflate\r\n"
-    "Accept: application/json\r\n"
-    "Connection: keep-alive\r\n"
-    "X-Request-Id: 8b1a9953c4611296a827abf8c47804d7\r\n"
-    "Authorization: Bearer 0123456789abcdef0123456789\r\n"
-    "\r\n";
+static const char request_head[] = "GET /v1/quotes/EURUSD?depth=10&venue=all HTTP/1.1\r\n"
+                                   "Host: quotes.shop.svc.cluster.local:8080\r\n"
+                                   "User-Agent: python-requests/2.31.0\r\n"
+                                   "Accept-Encoding: gzip, deflate\r\n"
+                                   "Accept: application/json\r\n"
+                                   "Connection: keep-alive\r\n"
+                                   "X-Request-Id: 8b1a9953c4611296a827abf8c47804d7\r\n"
+                                   "Authorization: Bearer 0123456789abcdef0123456789\r\n"
+                                   "\r\n";
 
-static const char response_head[] =
-    "HTTP/1.1 200 OK\r\n"
-    "Server: nginx/1.22.1\r\n"
-    "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-    "Content-Type: application/json; charset=utf-8\r\n"
-    "Content-Length: 1024\r\n"
-    "Last-Modified: Sat, 05 Nov 1994 08:49:37 GMT\r\n"
-    "Connection: keep-alive\r\n"
-    "ETag: \"5f3e-400\"\r\n"
-    "Accept-Ranges: bytes\r\n"
-    "\r\n";
+static const char response_head[] = "HTTP/1.1 200 OK\r\n"
+                                    "Server: nginx/1.22.1\r\n"
+                                    "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                                    "Content-Type: application/json; charset=utf-8\r\n"
+                                    "Content-Length: 1024\r\n"
+                                    "Last-Modified: Sat, 05 Nov 1994 08:49:37 GMT\r\n"
+                                    "Connection: keep-alive\r\n"
+                                    "ETag: \"5f3e-400\"\r\n"
+                                    "Accept-Ranges: bytes\r\n"
+                                    "\r\n";
 
 static const struct h1_limits limits = {16384, 65536, MAX_HEADERS};
 

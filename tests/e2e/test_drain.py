@@ -126,3 +126,14 @@ def test_a_tunnel_is_cut_when_the_drain_is_over(start, upstream):
         stays(lambda: proxy.process.poll() is None, 0.2)
         assert client.is_closed_by_peer()
     assert proxy.wait_exit() == 0
+
+
+def test_a_listener_to_events_holds_nothing_up(start, upstream):
+    proxy = start(spec=REFUSE)
+    with Client(proxy.admin_port) as client:
+        client.send(encode("GET", "/events", host="127.0.0.1"))
+        assert client.read_head().status == 200
+        started = time.monotonic()
+        terminate(proxy)
+        assert proxy.wait_exit() == 0
+        assert time.monotonic() - started < slack(0.7)

@@ -23,7 +23,7 @@ EVERYTHING = """
 def busy_proxy(start, upstream):
     """A proxy that has seen a bit of everything."""
     proxy = start(EVERYTHING)
-    upstream.on("/fail", answer(503))
+    upstream.on("/fail", answer(503, keep=False))  # so that /reset meets a fresh connection
     upstream.on("/reset", reset())
     upstream.on("/hang", hang())
     for path in ("/", "/special", "/fail", "/reset", "/hang", "/"):

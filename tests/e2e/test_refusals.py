@@ -74,7 +74,18 @@ def test_a_refusal_leaves_the_connection_open(start, upstream):
     proxy = start("circuitBreaker: {mode: forceOpen}")
     with proxy.client() as client:
         for _ in range(3):
-            assert client.request("PUT", "/", body=b"unread").reason == "circuit_open"
+            assert client.get().reason == "circuit_open"
+
+
+def test_a_refusal_that_leaves_a_body_unread_stays_in_step_or_says_that_it_closes(start, upstream):
+    proxy = start("circuitBreaker: {mode: forceOpen}")
+    with proxy.client() as client:
+        response = client.request("PUT", "/", body=b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert response.reason == "circuit_open"
+        if response.header("connection") == "close":
+            assert client.is_closed_by_peer()
+        else:
+            assert client.get().reason == "circuit_open"
 
 
 def test_a_refused_head_has_no_body(start, upstream):
@@ -115,7 +126,7 @@ def test_what_a_caller_sends_cannot_forge_a_log_line(start, upstream):
     assert all(line.get("event") != "forged" for line in proxy.logs())
 
 
-@pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", 'a"b\\c', "x" * 4000])
+@pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", 'a"b\\c', "x" * 4000], ids=["HTML", "quotes", "long"])
 def test_what_a_caller_sends_stays_a_string_in_the_answer(start, upstream, hostile):
     proxy = start("circuitBreaker: {mode: forceOpen}")
     response = proxy.get("/", [("X-Request-Id", hostile)])

@@ -230,7 +230,7 @@ def test_a_kept_answer_is_returned_when_no_other_attempt_reaches_the_wire(start,
 
 
 def test_without_a_kept_answer_the_reason_of_the_last_attempt_is_named(start, upstream):
-    upstream.plan(answer(503, b"first"))
+    upstream.plan(answer(503, b"first", keep=False))  # or the reset would be a stale connection's
     upstream.default = reset()
     response = start("retry: {attempts: 1, backoff: 1ms}").get()
     assert (response.status, response.reason) == (502, "connection_reset")
@@ -271,8 +271,8 @@ def test_a_quiet_target_has_its_minimum_of_retries(start, upstream):
 
 def test_the_budget_can_be_switched_off(start, upstream):
     upstream.default = answer(503)
-    start("retry: {attempts: 30, backoff: 1ms, maxBackoff: 1ms, budget: {mode: off}}").get()
-    assert len(upstream.requests) == 31
+    start("retry: {attempts: 20, backoff: 1ms, maxBackoff: 1ms, budget: {mode: off}}").get()
+    assert len(upstream.requests) == 21
 
 
 def test_the_budget_that_is_left_is_a_metric(start, upstream):

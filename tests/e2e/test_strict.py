@@ -178,7 +178,7 @@ def test_a_caller_cannot_make_the_proxy_read_a_head_without_end(quiet_proxy):
     ("header line", b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 20_000 + b"\r\n\r\n"),
     ("header bytes", b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"A%d: %s\r\n" % (n, b"a" * 8000) for n in range(10)) + b"\r\n"),
     ("header count", b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"A%d: 1\r\n" % n for n in range(101)) + b"\r\n"),
-])
+], ids=["line", "header line", "header bytes", "header count"])
 def test_what_is_larger_than_the_limits_is_431(quiet_proxy, name, request_bytes):
     proxy, upstream = quiet_proxy
     before = len(upstream.requests)
@@ -191,10 +191,10 @@ def test_what_is_larger_than_the_limits_is_431(quiet_proxy, name, request_bytes)
 
 
 @pytest.mark.parametrize("limit, request_bytes", [
-    ("maxLineBytes: 100", b"GET /" + b"a" * 200 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
+    ("maxLineBytes: 256", b"GET /" + b"a" * 300 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
     ("maxHeaderBytes: 1KiB", b"GET / HTTP/1.1\r\n" + HOST + b"A: 12345678901234567890\r\n" * 60 + b"\r\n"),
-    ("maxHeaders: 5", b"GET / HTTP/1.1\r\n" + HOST + b"A: 1\r\n" * 5 + b"\r\n"),
-])
+    ("maxHeaders: 8", b"GET / HTTP/1.1\r\n" + HOST + b"A: 1\r\n" * 8 + b"\r\n"),
+], ids=["line", "header", "headers"])
 def test_each_limit_can_be_set(start, upstream, limit, request_bytes):
     proxy = start(spec=f"limits: {{{limit}}}")
     with proxy.client() as client:

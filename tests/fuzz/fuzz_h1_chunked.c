@@ -1,5 +1,6 @@
-/* fuzz_h1_chunked.c - any bytes as a chunked body, fed whole, byte by byte and in pieces whose sizes come from the input:
- * payload, trailers, end and verdict must be the same. A complete body, written by us anew, must decode to itself. */
+/* fuzz_h1_chunked.c - any bytes as a chunked body, fed whole, byte by byte and in pieces whose
+ * sizes come from the input: payload, trailers, end and verdict must be the same. A complete body,
+ * written by us anew, must decode to itself. */
 #include "base/arena.h"
 #include "codec/h1_chunked.h"
 #include "codec/h1_head.h"

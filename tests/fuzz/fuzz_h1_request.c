@@ -1,5 +1,6 @@
-/* fuzz_h1_request.c - any bytes as a request head. What we accept, we must be able to send on, and what we send on must mean
- * the same to the next strict parser: same method, same framing, same host, nothing of this hop. */
+/* fuzz_h1_request.c - any bytes as a request head. What we accept, we must be able to send on, and
+ * what we send on must mean the same to the next strict parser: same method, same framing, same
+ * host, nothing of this hop. */
 #include "h1_head_harness.h"
 
 #include "codec/h1_write.h"

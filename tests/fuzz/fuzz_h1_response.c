@@ -1,5 +1,5 @@
-/* fuzz_h1_response.c - any bytes as a response head, to the request that the first byte stands for. What we accept must
- * reach the client with the same status and a body of the same length. */
+/* fuzz_h1_response.c - any bytes as a response head, to the request that the first byte stands for.
+ * What we accept must reach the client with the same status and a body of the same length. */
 #include "h1_head_harness.h"
 
 #include "codec/h1_write.h"

@@ -1,6 +1,7 @@
-/* h1_head_harness.h - one head, fed whole, byte by byte and in pieces whose sizes come from the input: the verdict, the
- * message and what we would send must be the same each time, and what we send must be accepted by our own parser.
- * Every piece is in memory of its own size, so that AddressSanitizer sees a look beyond it. */
+/* h1_head_harness.h - one head, fed whole, byte by byte and in pieces whose sizes come from the
+ * input: the verdict, the message and what we would send must be the same each time, and what we
+ * send must be accepted by our own parser. Every piece is in memory of its own size, so that
+ * AddressSanitizer sees a look beyond it. */
 #ifndef OUTRIGGER_TESTS_FUZZ_H1_HEAD_HARNESS_H
 #define OUTRIGGER_TESTS_FUZZ_H1_HEAD_HARNESS_H
 
@@ -14,9 +15,8 @@
 #define HARNESS_MAX_INPUT 4096 /* beyond every limit below; more would only be slow */
 #define HARNESS_OUT_BYTES 8192
 
-static const struct h1_limits harness_limits = {.max_line_bytes = 512,
-                                                .max_header_bytes = 2048,
-                                                .max_headers = HARNESS_MAX_HEADERS};
+static const struct h1_limits harness_limits = {
+    .max_line_bytes = 512, .max_header_bytes = 2048, .max_headers = HARNESS_MAX_HEADERS};
 
 struct harness {
     enum message_kind kind;
@@ -53,7 +53,8 @@ static struct h1_result harness_feed(struct harness *h, struct h1_scan *scan, co
                                    h->scratch, &h->msg);
 }
 
-/* Feeds `len` bytes, each time up to `stride` more; a stride of 0 takes sizes from the bytes themselves. */
+/* Feeds `len` bytes, each time up to `stride` more; a stride of 0 takes sizes from the bytes
+ * themselves. */
 static struct h1_result harness_run(struct harness *h, const uint8_t *data, size_t len,
                                     size_t stride)
 {
@@ -94,9 +95,8 @@ static void require_same_message(const struct harness *a, const struct harness *
 static void require_same_run(const struct harness *h, struct h1_result whole, const uint8_t *data,
                              size_t len, size_t stride)
 {
-    struct harness again = {.kind = h->kind,
-                            .method = h->method,
-                            .has_asked_upgrade = h->has_asked_upgrade};
+    struct harness again = {
+        .kind = h->kind, .method = h->method, .has_asked_upgrade = h->has_asked_upgrade};
     struct h1_result r = harness_run(&again, data, len, stride);
     require(r.step == whole.step && r.reason == whole.reason && r.detail == whole.detail);
     require((r.step == H1_ERROR) == (r.detail != NULL));
@@ -105,7 +105,8 @@ static void require_same_run(const struct harness *h, struct h1_result whole, co
     free(again.kept);
 }
 
-/* Whole, byte by byte, and in sizes of the input's choice. Leaves the message in `h`; true when it was accepted. */
+/* Whole, byte by byte, and in sizes of the input's choice. Leaves the message in `h`; true when it
+ * was accepted. */
 static bool harness_judge(struct harness *h, const uint8_t *data, size_t len)
 {
     struct h1_result whole = harness_run(h, data, len, len);
@@ -117,9 +118,9 @@ static bool harness_judge(struct harness *h, const uint8_t *data, size_t len)
 /* No field may be there that is for another hop; what the writer adds is checked by the caller. */
 static void require_no_hop_fields(const struct message *sent)
 {
-    const enum header_id never[] = {HEADER_KEEP_ALIVE, HEADER_PROXY_CONNECTION,
+    const enum header_id never[] = {HEADER_KEEP_ALIVE,          HEADER_PROXY_CONNECTION,
                                     HEADER_PROXY_AUTHORIZATION, HEADER_PROXY_AUTHENTICATE,
-                                    HEADER_HTTP2_SETTINGS, HEADER_X_OUTRIGGER_REASON};
+                                    HEADER_HTTP2_SETTINGS,      HEADER_X_OUTRIGGER_REASON};
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         require(!message_has(sent, never[i]));
 }

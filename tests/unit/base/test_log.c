@@ -1,4 +1,5 @@
-/* The way of a line: formats, levels, what peers may do to it, and descriptors that do not take it. */
+/* The way of a line: formats, levels, what peers may do to it, and descriptors that do not take it.
+ */
 #include "base/log.h"
 
 #include <criterion/criterion.h>
@@ -66,12 +67,14 @@ Test(log, says_nothing_below_its_level_and_evaluates_no_field)
 Test(log, writes_json_where_nobody_watches)
 {
     open_pipe();
-    log_event(LOG_WARN, "config_reload_failed", LOG_TEXT("the old one stays"), LOG_STR("file", "a.yaml"),
-              LOG_INT("line", -3), LOG_UINT("big", UINT64_MAX), LOG_BOOL("fatal", false), LOG_MS("took", 12345678));
+    log_event(LOG_WARN, "config_reload_failed", LOG_TEXT("the old one stays"),
+              LOG_STR("file", "a.yaml"), LOG_INT("line", -3), LOG_UINT("big", UINT64_MAX),
+              LOG_BOOL("fatal", false), LOG_MS("took", 12345678));
     const char *line = read_lines(1);
-    cr_assert_not_null(strstr(line, "\"level\":\"warn\",\"event\":\"config_reload_failed\","
-                                    "\"message\":\"the old one stays\",\"file\":\"a.yaml\",\"line\":-3,"
-                                    "\"big\":18446744073709551615,\"fatal\":false,\"took\":12.345}\n"),
+    cr_assert_not_null(strstr(line,
+                              "\"level\":\"warn\",\"event\":\"config_reload_failed\","
+                              "\"message\":\"the old one stays\",\"file\":\"a.yaml\",\"line\":-3,"
+                              "\"big\":18446744073709551615,\"fatal\":false,\"took\":12.345}\n"),
                        "%s", line);
     cr_assert(strncmp(line, "{\"time\":\"20", 11) == 0);
 }
@@ -80,9 +83,11 @@ Test(log, writes_sentences_for_people)
 {
     open_pipe();
     log_set_format(LOG_FORMAT_TEXT);
-    log_event(LOG_ERROR, "failed", LOG_TEXT("it \"broke\""), LOG_STR("file", "a b.yaml"), LOG_STR("word", "plain"));
+    log_event(LOG_ERROR, "failed", LOG_TEXT("it \"broke\""), LOG_STR("file", "a b.yaml"),
+              LOG_STR("word", "plain"));
     const char *line = read_lines(1);
-    cr_assert_not_null(strstr(line, "Z ERROR failed: it \"broke\" file=\"a b.yaml\" word=plain\n"), "%s", line);
+    cr_assert_not_null(strstr(line, "Z ERROR failed: it \"broke\" file=\"a b.yaml\" word=plain\n"),
+                       "%s", line);
 }
 
 Test(log, changes_format_while_it_runs)
@@ -112,8 +117,10 @@ Test(log, cannot_be_forged_by_a_value)
     open_pipe();
     log_event(LOG_INFO, "e", LOG_STR("path", "a\"}\n{\"event\":\"forged\"}\x1b[2J\xff"));
     const char *line = read_lines(1);
-    cr_assert_not_null(strstr(line, "\"path\":\"a\\\"}\\n{\\\"event\\\":\\\"forged\\\"}\\u001b[2J\xef\xbf\xbd\"}\n"), "%s",
-                       line);
+    cr_assert_not_null(
+        strstr(line,
+               "\"path\":\"a\\\"}\\n{\\\"event\\\":\\\"forged\\\"}\\u001b[2J\xef\xbf\xbd\"}\n"),
+        "%s", line);
     log_set_format(LOG_FORMAT_TEXT);
     log_event(LOG_INFO, "e", LOG_TEXT("two\nlines"), LOG_STR("path", "a\nb"));
     cr_assert_not_null(strstr(read_lines(1), "e: two\\nlines path=\"a\\nb\"\n"));
@@ -133,11 +140,13 @@ Test(log, cuts_a_long_value_and_says_so)
 Test(log, leaves_out_fields_that_do_not_fit_and_stays_valid)
 {
     static char value[LOG_VALUE_MAX + 1];
-    memset(value, '\x01', sizeof(value) - 1); /* six bytes each when escaped: one alone does not fit */
+    memset(value, '\x01',
+           sizeof(value) - 1); /* six bytes each when escaped: one alone does not fit */
     open_pipe();
     log_event(LOG_INFO, "e", LOG_STR("bad", value), LOG_STR("good", "g"));
     const char *line = read_lines(1);
-    cr_assert_not_null(strstr(line, "\"event\":\"e\",\"good\":\"g\",\"truncated\":true}\n"), "%s", line);
+    cr_assert_not_null(strstr(line, "\"event\":\"e\",\"good\":\"g\",\"truncated\":true}\n"), "%s",
+                       line);
 }
 
 Test(log, closes_what_is_open_when_the_line_is_full)
@@ -154,7 +163,8 @@ Test(log, closes_what_is_open_when_the_line_is_full)
     }
     struct span whole = log_line_end(&line);
     cr_assert_leq(whole.len, LOG_LINE_MAX);
-    cr_assert(span_ends_with(whole, SPAN("\"},{},{}],\"truncated\":true}\n")), "%.*s", 60, whole.data + whole.len - 60);
+    cr_assert(span_ends_with(whole, SPAN("\"},{},{}],\"truncated\":true}\n")), "%.*s", 60,
+              whole.data + whole.len - 60);
 }
 
 Test(log, ignores_what_is_nested_too_deep)
@@ -170,7 +180,8 @@ Test(log, ignores_what_is_nested_too_deep)
     }
     log_line_add(&line, &LOG_INT("after", 2));
     struct span whole = log_line_end(&line);
-    cr_assert(span_is(whole, SPAN("{\"a\":[[[[[[[[]]]]]]]],\"after\":2,\"truncated\":true}\n")), "%.*s", SPAN_ARGS(whole));
+    cr_assert(span_is(whole, SPAN("{\"a\":[[[[[[[[]]]]]]]],\"after\":2,\"truncated\":true}\n")),
+              "%.*s", SPAN_ARGS(whole));
 }
 
 Test(log, knows_the_calendar)
@@ -264,7 +275,8 @@ Test(log, drops_and_counts_on_a_descriptor_that_takes_nothing_and_never_waits_fo
     open_pipe();
     cr_assert_eq(log_start(writer), OK);
     for (int i = 0; i < 20000; i++) {
-        log_event(LOG_INFO, "flood", LOG_STR("text", "some 150 bytes of text, so that pipe and ring are full soon"));
+        log_event(LOG_INFO, "flood",
+                  LOG_STR("text", "some 150 bytes of text, so that pipe and ring are full soon"));
     }
     uint64_t dropped = log_dropped();
     cr_assert_gt(dropped, 0);
@@ -279,7 +291,8 @@ Test(log, reports_what_it_dropped_once_it_can, .timeout = 20)
     open_pipe();
     cr_assert_eq(log_start(writer), OK);
     for (int i = 0; i < 20000; i++) {
-        log_event(LOG_INFO, "flood", LOG_STR("text", "some 150 bytes of text, so that pipe and ring are full soon"));
+        log_event(LOG_INFO, "flood",
+                  LOG_STR("text", "some 150 bytes of text, so that pipe and ring are full soon"));
     }
     cr_assert_gt(log_dropped(), 0);
     bool is_reported = false;

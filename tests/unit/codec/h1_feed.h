@@ -1,5 +1,6 @@
-/* h1_feed.h - feeds a head to scan and parser the way a socket would: whole, or in pieces, each time in memory of exactly
- * the size that has come, so that AddressSanitizer sees a look beyond it. */
+/* h1_feed.h - feeds a head to scan and parser the way a socket would: whole, or in pieces, each
+ * time in memory of exactly the size that has come, so that AddressSanitizer sees a look beyond it.
+ */
 #ifndef OUTRIGGER_TESTS_UNIT_CODEC_H1_FEED_H
 #define OUTRIGGER_TESTS_UNIT_CODEC_H1_FEED_H
 
@@ -21,9 +22,8 @@ struct feed {
     size_t consumed;    /* length of the head, when H1_DONE */
 };
 
-static const struct h1_limits feed_limits = {.max_line_bytes = 200,
-                                             .max_header_bytes = 1000,
-                                             .max_headers = FEED_MAX_HEADERS};
+static const struct h1_limits feed_limits = {
+    .max_line_bytes = 200, .max_header_bytes = 1000, .max_headers = FEED_MAX_HEADERS};
 
 static inline struct h1_result feed_piece(struct feed *feed, struct h1_scan *scan,
                                           const char *bytes, size_t len)

@@ -1,4 +1,5 @@
-/* Chunked bodies (RFC 9112 section 7.1): a table of bodies with payload, trailers and verdict, fed in every cut. */
+/* Chunked bodies (RFC 9112 section 7.1): a table of bodies with payload, trailers and verdict, fed
+ * in every cut. */
 #include "base/arena.h"
 #include "codec/h1_chunked.h"
 
@@ -21,8 +22,14 @@ struct row {
     size_t left; /* bytes behind the end */
 };
 
-#define ROW(text, body, end) {text, sizeof(text) - 1, body, end, "", 0}
-#define TRAILERS(text, lines) {"0\r\n" text, sizeof("0\r\n" text) - 1, "", COMPLETE, lines, 0}
+#define ROW(text, body, end)                                                                       \
+    {                                                                                              \
+        text, sizeof(text) - 1, body, end, "", 0                                                   \
+    }
+#define TRAILERS(text, lines)                                                                      \
+    {                                                                                              \
+        "0\r\n" text, sizeof("0\r\n" text) - 1, "", COMPLETE, lines, 0                             \
+    }
 #define BAD_TRAILER(text, fault) ROW("0\r\n" text, "", fault)
 
 #define NOT_HEX "a chunk size is not in hexadecimal"
@@ -175,8 +182,8 @@ static void expect_row(const struct row *row, const struct sink *sink, size_t cu
 {
     struct span payload = span_make(sink->payload, sink->payload_len);
     size_t number = (size_t)(row - rows);
-    cr_expect_str_eq(verdict_of(sink), row->verdict, "row %zu (%s), cut %zu: %s", number, row->bytes,
-                     cut, verdict_of(sink));
+    cr_expect_str_eq(verdict_of(sink), row->verdict, "row %zu (%s), cut %zu: %s", number,
+                     row->bytes, cut, verdict_of(sink));
     cr_expect(span_is(payload, span_of(row->payload)), "row %zu, cut %zu: payload '%.*s'", number,
               cut, SPAN_ARGS(payload));
     if (sink->last.kind == H1_CHUNK_ERROR)

@@ -1,4 +1,5 @@
-/* What a request head may be (RFC 9112): a table of heads with the verdict on each, fed in every possible cut. */
+/* What a request head may be (RFC 9112): a table of heads with the verdict on each, fed in every
+ * possible cut. */
 #include "h1_feed.h"
 
 #include <criterion/criterion.h>
@@ -55,8 +56,10 @@ static const struct row rows[] = {
     ROW("GET /a?b=c&d HTTP/1.1\r\n" HOST "\r\n", ACCEPTED),
     ROW("PROPFIND /x HTTP/1.1\r\n" HOST "\r\n", ACCEPTED),
     ROW("!#$%&'*+-.^_`|~09azAZ / HTTP/1.1\r\n" HOST "\r\n", ACCEPTED),
-    ROW("get / HTTP/1.1\r\n" HOST "\r\n", ACCEPTED), /* methods are case-sensitive: another method */
-    ROW("GET /{a}|b^\"<>`\\ HTTP/1.1\r\n" HOST "\r\n", ACCEPTED), /* browsers send these as they are */
+    ROW("get / HTTP/1.1\r\n" HOST "\r\n",
+        ACCEPTED), /* methods are case-sensitive: another method */
+    ROW("GET /{a}|b^\"<>`\\ HTTP/1.1\r\n" HOST "\r\n",
+        ACCEPTED), /* browsers send these as they are */
     ROW("GET // HTTP/1.1\r\n" HOST "\r\n", ACCEPTED),
     ROW("GET /%00 HTTP/1.1\r\n" HOST "\r\n", ACCEPTED), /* the path is the app's business */
     ROW("GET  / HTTP/1.1\r\n" HOST "\r\n", NO_TARGET),
@@ -84,8 +87,9 @@ static const struct row rows[] = {
     ROW("GET / http/1.1\r\n" HOST "\r\n", BAD_VERSION),
     ROW("GET / HTTP 1.1\r\n" HOST "\r\n", BAD_VERSION),
     ROW("GET / HTTPS/1.1\r\n" HOST "\r\n", BAD_VERSION),
-    ROW("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", BAD_VERSION), /* the preface of HTTP/2 is sniffed elsewhere */
-    ROW("\x16\x03\x01\x02", CONTROL),                     /* a TLS ClientHello, refused at its first byte */
+    ROW("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        BAD_VERSION),                 /* the preface of HTTP/2 is sniffed elsewhere */
+    ROW("\x16\x03\x01\x02", CONTROL), /* a TLS ClientHello, refused at its first byte */
 
     /* Empty lines before it, section 2.2. */
     ROW("\r\n" GET "\r\n", ACCEPTED),
@@ -234,7 +238,8 @@ static const struct row rows[] = {
     ROW("GET / HTTP/1.1\r\nHost: [a.example]\r\n\r\n", BAD_IPV6),
     ROW("GET / HTTP/1.1\r\nHost: []\r\n\r\n", BAD_IPV6),
     ROW("GET / HTTP/1.1\r\nHost: ::1\r\n\r\n", EMPTY_HOST),
-    ROW("GET http://a.example/ HTTP/1.1\r\nHost: u@b\r\n\r\n", BAD_HOST_BYTE), /* invalid though unused */
+    ROW("GET http://a.example/ HTTP/1.1\r\nHost: u@b\r\n\r\n",
+        BAD_HOST_BYTE), /* invalid though unused */
 
     /* Length, section 6.2 and RFC 9110 section 8.6. */
     ROW(POST "Content-Length: 0\r\n\r\n", ACCEPTED),
@@ -259,7 +264,7 @@ static const struct row rows[] = {
     ROW(POST "Content-Length: five\r\n\r\n", BAD_LENGTH),
     ROW(POST "Content-Length: 5;\r\n\r\n", BAD_LENGTH),
     ROW(POST "Content-Length: \"5\"\r\n\r\n", BAD_LENGTH),
-    ROW(POST "Content-Length:\r\n\r\n", BAD_LENGTH), /* CVE-2023-40225 */
+    ROW(POST "Content-Length:\r\n\r\n", BAD_LENGTH),              /* CVE-2023-40225 */
     ROW(POST "Content-Length: \xef\xbc\x95\r\n\r\n", BAD_LENGTH), /* a full-width 5 */
     ROW(POST "Content-Length: 9223372036854775808\r\n\r\n", BAD_LENGTH),
     ROW(POST "Content-Length: 18446744073709551616\r\n\r\n", BAD_LENGTH),
@@ -274,7 +279,8 @@ static const struct row rows[] = {
     ROW(POST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", BOTH), /* TE.CL */
     ROW(POST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n", BOTH),
     ROW(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", TWO_ENCODINGS),
-    ROW(POST "Transfer-Encoding: chunked\r\nTransfer-encoding: x\r\n\r\n", TWO_ENCODINGS), /* TE.TE */
+    ROW(POST "Transfer-Encoding: chunked\r\nTransfer-encoding: x\r\n\r\n",
+        TWO_ENCODINGS), /* TE.TE */
     ROW(POST "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n", NOT_CHUNKED),
     ROW(POST "Transfer-Encoding: xchunked\r\n\r\n", NOT_CHUNKED),
     ROW(POST "Transfer-Encoding: chunkedx\r\n\r\n", NOT_CHUNKED),
@@ -290,7 +296,9 @@ static const struct row rows[] = {
     ROW(POST "Transfer-Encoding: chunked;q=1\r\n\r\n", NOT_CHUNKED),
     ROW(POST "Transfer-Encoding: \"chunked\"\r\n\r\n", NOT_CHUNKED),
     ROW(POST "Transfer-Encoding:\r\n\r\n", NOT_CHUNKED),
-    ROW(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n", CONTROL),
+    ROW(POST "Transfer-Encoding: \x0b"
+             "chunked\r\n\r\n",
+        CONTROL),
     ROW(POST "Transfer-Encoding: chun\0ked\r\n\r\n", NUL_BYTE),
     ROW(POST "Transfer-Encoding: c\xe4nked\r\n\r\n", NOT_CHUNKED),
     ROW(POST "Transfer\0-Encoding: chunked\r\n\r\n", NUL_BYTE),
@@ -299,7 +307,8 @@ static const struct row rows[] = {
     ROW("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", ENCODING_10),
     ROW("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", BOTH),
     ROW("CONNECT a:1 HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n", "CONNECT with a body"),
-    ROW("CONNECT a:1 HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "CONNECT with a body"),
+    ROW("CONNECT a:1 HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n",
+        "CONNECT with a body"),
     ROW("CONNECT a:1 HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", ACCEPTED),
 
     /* Connection, RFC 9110 section 7.6.1. */
@@ -451,7 +460,8 @@ Test(h1_request, absolute_form_of_options_without_a_path_means_the_server)
 
 Test(h1_request, connect_has_an_authority_and_no_body)
 {
-    struct feed feed = parsed("CONNECT [2001:DB8::1]:443 HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n");
+    struct feed feed =
+        parsed("CONNECT [2001:DB8::1]:443 HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n");
     cr_expect(feed.msg.is_connect);
     EXPECT_SPAN(feed.msg.host, "2001:DB8::1");
     cr_expect(feed.msg.is_ipv6_host);
@@ -512,9 +522,9 @@ Test(h1_request, keep_alive_follows_version_and_connection)
 
 Test(h1_request, connection_nominates_fields_but_not_those_that_hold_the_message_together)
 {
-    struct feed feed = parsed(
-        POST "Connection: x-a, Host, content-length, via\r\nX-A: 1\r\nX-B: 2\r\n"
-             "Content-Length: 3\r\nVia: 1.1 p\r\n\r\n");
+    struct feed feed =
+        parsed(POST "Connection: x-a, Host, content-length, via\r\nX-A: 1\r\nX-B: 2\r\n"
+                    "Content-Length: 3\r\nVia: 1.1 p\r\n\r\n");
     const bool nominated[] = {false, false, true, false, false, false};
     cr_assert_eq(feed.msg.header_count, 6);
     for (size_t i = 0; i < 6; i++)
@@ -572,21 +582,4 @@ Test(h1_request, method_is_known_even_when_the_rest_is_refused)
     cr_expect_eq(feed_whole(&feed, text, strlen(text)).step, H1_ERROR);
     cr_expect_eq(feed.msg.method, METHOD_HEAD);
     feed_fini(&feed);
-}
-
-Test(h1_request, field_lines_alone_are_read_for_trailers)
-{
-    struct header scratch[2];
-    uint32_t count = 0;
-    struct h1_result r = h1_parse_fields(SPAN("a: 1\r\ngrpc-status: 0\r\n"), 2, scratch, &count);
-    cr_assert_eq(r.step, H1_DONE);
-    cr_expect_eq(count, 2);
-    cr_expect_eq(scratch[1].id, HEADER_GRPC_STATUS);
-    cr_expect_eq(h1_parse_fields(SPAN(""), 2, scratch, &count).step, H1_DONE);
-    cr_expect_eq(count, 0);
-    r = h1_parse_fields(SPAN("a: 1\r\nb: 2\r\nc: 3\r\n"), 2, scratch, &count);
-    cr_expect_eq(r.reason, REASON_HEADER_TOO_LARGE);
-    r = h1_parse_fields(SPAN("a: 1"), 2, scratch, &count);
-    cr_expect_eq(r.reason, REASON_BAD_REQUEST);
-    cr_expect_str_eq(r.detail, "a field line without CRLF");
 }

@@ -125,7 +125,8 @@ static void expect_verdict(const struct row *row, const struct feed *feed, struc
 {
     size_t number = (size_t)(row - rows);
     if (row->framing == REFUSED) {
-        cr_expect_eq(r.step, H1_ERROR, "row %zu, cut %zu: not refused: %s", number, cut, row->bytes);
+        cr_expect_eq(r.step, H1_ERROR, "row %zu, cut %zu: not refused: %s", number, cut,
+                     row->bytes);
         cr_expect_eq(r.reason, REASON_PROTOCOL_ERROR, "row %zu: %s", number, row->bytes);
         cr_expect_not_null(r.detail);
         return;
@@ -175,9 +176,8 @@ Test(h1_response, head_answer_keeps_the_length_that_it_speaks_of)
 
 Test(h1_response, limits_are_the_upstreams_protocol_errors)
 {
-    struct feed feed = {.kind = MESSAGE_RESPONSE, .limits = {.max_line_bytes = 20,
-                                                             .max_header_bytes = 40,
-                                                             .max_headers = 2}};
+    struct feed feed = {.kind = MESSAGE_RESPONSE,
+                        .limits = {.max_line_bytes = 20, .max_header_bytes = 40, .max_headers = 2}};
     const char *texts[] = {
         "HTTP/1.1 200 0123456789\r\n",
         "HTTP/1.1 200 OK\r\nabcdefgh: 01234567\r\nabc",

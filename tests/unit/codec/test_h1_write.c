@@ -58,9 +58,8 @@ Test(h1_write, plain_request_passes_as_it_came)
 Test(h1_write, our_fields_come_last)
 {
     expect_request("GET / HTTP/1.1\r\n" HOST "Via: 1.0 fred\r\n\r\n",
-                   (struct h1_request_edit){.via = SPAN("outrigger-1"),
-                                            .request_id = SPAN("abc"),
-                                            .attempt = 12},
+                   (struct h1_request_edit){
+                       .via = SPAN("outrigger-1"), .request_id = SPAN("abc"), .attempt = 12},
                    "GET / HTTP/1.1\r\n" HOST "Via: 1.0 fred\r\nvia: 1.1 outrigger-1\r\n"
                    "x-request-id: abc\r\nx-outrigger-attempt: 12\r\n\r\n");
 }
@@ -170,7 +169,8 @@ Test(h1_write, lines_are_added_and_may_replace)
     const struct h1_line lines[] = {{SPAN("grpc-timeout"), SPAN("5m"), true},
                                     {SPAN("x-deadline"), SPAN("70"), true},
                                     {SPAN("x-more"), SPAN("1"), false}};
-    expect_request("GET / HTTP/1.1\r\nGrpc-Timeout: 1H\r\n" HOST "X-DEADLINE: 99\r\nX-More: 0\r\n\r\n",
+    expect_request("GET / HTTP/1.1\r\nGrpc-Timeout: 1H\r\n" HOST
+                   "X-DEADLINE: 99\r\nX-More: 0\r\n\r\n",
                    (struct h1_request_edit){.lines = lines, .line_count = 3},
                    "GET / HTTP/1.1\r\n" HOST "X-More: 0\r\ngrpc-timeout: 5m\r\nx-deadline: 70\r\n"
                    "x-more: 1\r\n\r\n");
@@ -194,21 +194,24 @@ Test(h1_write, plain_response_passes_with_its_length_said_anew)
 
 Test(h1_write, hop_by_hop_fields_of_a_response_are_cut_and_nobody_speaks_for_us)
 {
-    expect_response("HTTP/1.1 503 Busy\r\nConnection: close, x-a\r\nX-A: 1\r\nKeep-Alive: timeout=5\r\n"
-                    "x-outrigger-reason: circuit_open\r\nProxy-Authenticate: Basic\r\nB: 2\r\n"
-                    "Upgrade: h2c\r\nx-outrigger-attempt: 3\r\nContent-Length: 0\r\n\r\n",
-                    (struct h1_response_edit){.framing = BODY_LENGTH},
-                    "HTTP/1.1 503 Busy\r\nB: 2\r\ncontent-length: 0\r\n\r\n");
+    expect_response(
+        "HTTP/1.1 503 Busy\r\nConnection: close, x-a\r\nX-A: 1\r\nKeep-Alive: timeout=5\r\n"
+        "x-outrigger-reason: circuit_open\r\nProxy-Authenticate: Basic\r\nB: 2\r\n"
+        "Upgrade: h2c\r\nx-outrigger-attempt: 3\r\nContent-Length: 0\r\n\r\n",
+        (struct h1_response_edit){.framing = BODY_LENGTH},
+        "HTTP/1.1 503 Busy\r\nB: 2\r\ncontent-length: 0\r\n\r\n");
 }
 
 Test(h1_write, mark_of_exhausted_retries_passes_goes_or_is_ours)
 {
-    const char *in = "HTTP/1.1 503 X\r\nX-Outrigger-Retries: exhausted\r\nContent-Length: 0\r\n\r\n";
-    expect_response(in, (struct h1_response_edit){.framing = BODY_LENGTH},
-                    "HTTP/1.1 503 X\r\nX-Outrigger-Retries: exhausted\r\ncontent-length: 0\r\n\r\n");
+    const char *in =
+        "HTTP/1.1 503 X\r\nX-Outrigger-Retries: exhausted\r\nContent-Length: 0\r\n\r\n";
     expect_response(
-        in, (struct h1_response_edit){.framing = BODY_LENGTH, .retries = H1_RETRIES_REMOVE},
-        "HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n");
+        in, (struct h1_response_edit){.framing = BODY_LENGTH},
+        "HTTP/1.1 503 X\r\nX-Outrigger-Retries: exhausted\r\ncontent-length: 0\r\n\r\n");
+    expect_response(in,
+                    (struct h1_response_edit){.framing = BODY_LENGTH, .retries = H1_RETRIES_REMOVE},
+                    "HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n");
     expect_response(
         in, (struct h1_response_edit){.framing = BODY_LENGTH, .retries = H1_RETRIES_EXHAUSTED},
         "HTTP/1.1 503 X\r\ncontent-length: 0\r\nx-outrigger-retries: exhausted\r\n\r\n");
@@ -222,14 +225,14 @@ Test(h1_write, body_without_a_length_is_framed_for_the_client)
                     OK_LINE "Trailer: a\r\ntransfer-encoding: chunked\r\n\r\n");
     expect_response(until_close, (struct h1_response_edit){.framing = BODY_CHUNKED},
                     OK_LINE "A: b\r\ntransfer-encoding: chunked\r\n\r\n");
-    expect_response(chunked,
-                    (struct h1_response_edit){.framing = BODY_UNTIL_CLOSE,
-                                              .connection = H1_CONNECTION_CLOSE},
-                    OK_LINE "connection: close\r\n\r\n");
-    expect_response(until_close,
-                    (struct h1_response_edit){.framing = BODY_UNTIL_CLOSE,
-                                              .connection = H1_CONNECTION_CLOSE},
-                    OK_LINE "A: b\r\nconnection: close\r\n\r\n");
+    expect_response(
+        chunked,
+        (struct h1_response_edit){.framing = BODY_UNTIL_CLOSE, .connection = H1_CONNECTION_CLOSE},
+        OK_LINE "connection: close\r\n\r\n");
+    expect_response(
+        until_close,
+        (struct h1_response_edit){.framing = BODY_UNTIL_CLOSE, .connection = H1_CONNECTION_CLOSE},
+        OK_LINE "A: b\r\nconnection: close\r\n\r\n");
 }
 
 Test(h1_write, response_without_a_body_keeps_the_length_it_speaks_of)
@@ -248,10 +251,10 @@ Test(h1_write, response_without_a_body_keeps_the_length_it_speaks_of)
 Test(h1_write, connection_of_a_response_says_what_the_client_must_know)
 {
     const char *in = OK_LINE "Content-Length: 1\r\n\r\n";
-    expect_response(in,
-                    (struct h1_response_edit){.framing = BODY_LENGTH,
-                                              .connection = H1_CONNECTION_KEEP_ALIVE},
-                    OK_LINE "content-length: 1\r\nconnection: keep-alive\r\n\r\n");
+    expect_response(
+        in,
+        (struct h1_response_edit){.framing = BODY_LENGTH, .connection = H1_CONNECTION_KEEP_ALIVE},
+        OK_LINE "content-length: 1\r\nconnection: keep-alive\r\n\r\n");
     expect_response(
         in, (struct h1_response_edit){.framing = BODY_LENGTH, .connection = H1_CONNECTION_CLOSE},
         OK_LINE "content-length: 1\r\nconnection: close\r\n\r\n");
@@ -277,10 +280,10 @@ Test(h1_write, upgrade_of_a_response_passes_when_told)
 Test(h1_write, rate_fields_are_added_to_a_response)
 {
     const struct h1_line lines[] = {{SPAN("ratelimit"), SPAN("\"default\";r=1;t=1"), true}};
-    expect_response(OK_LINE "RateLimit: x\r\nContent-Length: 1\r\n\r\n",
-                    (struct h1_response_edit){.framing = BODY_LENGTH, .lines = lines,
-                                              .line_count = 1},
-                    OK_LINE "content-length: 1\r\nratelimit: \"default\";r=1;t=1\r\n\r\n");
+    expect_response(
+        OK_LINE "RateLimit: x\r\nContent-Length: 1\r\n\r\n",
+        (struct h1_response_edit){.framing = BODY_LENGTH, .lines = lines, .line_count = 1},
+        OK_LINE "content-length: 1\r\nratelimit: \"default\";r=1;t=1\r\n\r\n");
 }
 
 Test(h1_write, framing_towards_the_client_depends_on_its_version)
@@ -304,8 +307,8 @@ Test(h1_write, framing_towards_the_client_depends_on_its_version)
 
 Test(h1_write, copied_message_is_written_alike)
 {
-    const char *text = "GET http://b.example:81?y HTTP/1.1\r\nConnection: x-a\r\n" HOST
-                       "X-A: 1\r\nB: 2\r\n\r\n";
+    const char *text =
+        "GET http://b.example:81?y HTTP/1.1\r\nConnection: x-a\r\n" HOST "X-A: 1\r\nB: 2\r\n\r\n";
     const struct h1_request_edit edit = {.via = SPAN("p")};
     struct feed feed;
     struct arena arena;
@@ -330,9 +333,8 @@ Test(h1_write, chunk_heads_are_hexadecimal)
         uint64_t size;
         const char *head;
     } cases[] = {
-        {1, "1\r\n"},         {15, "f\r\n"},
-        {16, "10\r\n"},       {0x1a2b, "1a2b\r\n"},
-        {0xffff, "ffff\r\n"}, {UINT64_MAX, "ffffffffffffffff\r\n"},
+        {1, "1\r\n"},         {15, "f\r\n"},        {16, "10\r\n"},
+        {0x1a2b, "1a2b\r\n"}, {0xffff, "ffff\r\n"}, {UINT64_MAX, "ffffffffffffffff\r\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char buf[H1_CHUNK_HEAD_MAX];

@@ -56,8 +56,16 @@ Test(bytes, list_gives_its_members_and_skips_empty_ones)
 Test(bytes, decimal_is_digits_and_nothing_else)
 {
     uint64_t value = 7;
-    const char *bad[] = {"", "+1", "-1", " 1", "1 ", "1.0", "0x1", "18446744073709551616",
-                         "18446744073709551620", "99999999999999999999"};
+    const char *bad[] = {"",
+                         "+1",
+                         "-1",
+                         " 1",
+                         "1 ",
+                         "1.0",
+                         "0x1",
+                         "18446744073709551616",
+                         "18446744073709551620",
+                         "99999999999999999999"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         cr_expect_not(bytes_decimal(span_of(bad[i]), &value), "%s", bad[i]);
     cr_expect_eq(value, 7, "an out-parameter is untouched on error");

@@ -16,8 +16,8 @@ struct parsed {
 
 static const struct message *with_fields(struct parsed *parsed, const char *fields)
 {
-    int len = snprintf(parsed->head, sizeof(parsed->head), "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n",
-                       fields);
+    int len =
+        snprintf(parsed->head, sizeof(parsed->head), "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", fields);
     struct h1_result r = h1_parse_request(span_make(parsed->head, (size_t)len), &limits,
                                           parsed->scratch, &parsed->msg);
     cr_assert_eq(r.step, H1_DONE, "%s", r.detail ? r.detail : "");
@@ -102,7 +102,8 @@ Test(hop, options_are_gathered_from_all_connection_fields)
 {
     struct parsed parsed;
     struct hop_options options;
-    with_fields(&parsed, "Connection: Close, x-a\r\nX-A: 1\r\nconnection: Keep-Alive,UPGRADE ,te\r\n");
+    with_fields(&parsed,
+                "Connection: Close, x-a\r\nX-A: 1\r\nconnection: Keep-Alive,UPGRADE ,te\r\n");
     cr_expect_null(hop_read_connection(&parsed.msg, &options));
     cr_expect(options.is_close && options.is_keep_alive && options.is_upgrade && options.is_te);
     with_fields(&parsed, "X: close\r\n");
@@ -114,7 +115,8 @@ Test(hop, fields_that_pass_are_those_for_everybody)
 {
     struct parsed parsed;
     const struct message *msg = with_fields(
-        &parsed, "Connection: x-a\r\nX-A: 1\r\nX-B: 2\r\nContent-Length: 0\r\nx-outrigger-reason: a\r\n");
+        &parsed,
+        "Connection: x-a\r\nX-A: 1\r\nX-B: 2\r\nContent-Length: 0\r\nx-outrigger-reason: a\r\n");
     const bool is_cut[] = {false, true, true, false, true, true};
     cr_assert_eq(msg->header_count, 6);
     for (size_t i = 0; i < 6; i++)

@@ -27,7 +27,7 @@ Test(http_date, three_forms_are_read)
 Test(http_date, two_digit_year_is_at_most_fifty_years_ahead)
 {
     expect_date("Wednesday, 01-Jan-76 00:00:00 GMT", YEAR_2026, 3345062400); /* 2076 */
-    expect_date("Saturday, 01-Jan-77 00:00:00 GMT", YEAR_2026, 220924800);  /* 1977 */
+    expect_date("Saturday, 01-Jan-77 00:00:00 GMT", YEAR_2026, 220924800);   /* 1977 */
     expect_date("Sunday, 06-Nov-94 08:49:37 GMT", -5, NOV_1994);
 }
 

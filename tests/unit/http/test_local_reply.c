@@ -133,8 +133,8 @@ Test(local_reply, head_gets_the_length_and_no_body)
 Test(local_reply, connection_says_what_the_caller_must_know)
 {
     static struct answer a;
-    answer(&a, &(struct local_reply){.reason = REASON_OVERLOADED, .is_last = true,
-                                     .is_keep_alive_said = true});
+    answer(&a, &(struct local_reply){
+                   .reason = REASON_OVERLOADED, .is_last = true, .is_keep_alive_said = true});
     expect_field(&a, "connection", "close");
     answer(&a, &(struct local_reply){.reason = REASON_OVERLOADED, .is_keep_alive_said = true});
     expect_field(&a, "connection", "keep-alive");
@@ -143,7 +143,8 @@ Test(local_reply, connection_says_what_the_caller_must_know)
 Test(local_reply, exhausted_retries_are_marked)
 {
     static struct answer a;
-    answer(&a, &(struct local_reply){.reason = REASON_CONNECT_REFUSED, .is_retries_exhausted = true});
+    answer(&a,
+           &(struct local_reply){.reason = REASON_CONNECT_REFUSED, .is_retries_exhausted = true});
     expect_field(&a, "x-outrigger-retries", "exhausted");
 }
 
@@ -171,10 +172,17 @@ Test(local_reply, longest_strings_fit_into_the_maximum)
     const struct span text = {evil, sizeof(evil)};
     memset(evil, 1, sizeof(evil));
     memset(quotes, '"', sizeof(quotes) - 1);
-    answer(&a, &(struct local_reply){.reason = REASON_HEADER_TOO_LARGE, .detail = quotes,
-                                     .target = text, .policy = text, .rule = text, .at = text,
-                                     .request_id = text, .retry_after = DUR_FOREVER - 1,
-                                     .rate = &rate, .is_last = true, .is_retries_exhausted = true,
+    answer(&a, &(struct local_reply){.reason = REASON_HEADER_TOO_LARGE,
+                                     .detail = quotes,
+                                     .target = text,
+                                     .policy = text,
+                                     .rule = text,
+                                     .at = text,
+                                     .request_id = text,
+                                     .retry_after = DUR_FOREVER - 1,
+                                     .rate = &rate,
+                                     .is_last = true,
+                                     .is_retries_exhausted = true,
                                      .wall_s = INT64_MAX});
     cr_expect_gt(a.body.len, 5 * 6 * LOCAL_REPLY_TEXT_MAX);
 }

@@ -1,0 +1,25 @@
+"""Every example runs with one command and prints its figures."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+from harness.proxy import BINARY
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
+
+
+def test_the_quickstart_shows_the_difference(peer):
+    peer("nginx")
+    done = subprocess.run([EXAMPLES / "quickstart/run", "--seconds", "2"], capture_output=True, text=True, timeout=90,
+                          stdin=subprocess.DEVNULL, env={**os.environ, "OUTRIGGER": BINARY})
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = re.compile(r"^\s*(normal day|outage|afterwards)\s+(without|with Outrigger)\s+(\d+)\s+([\d.]+) %\s+(\d+)\s+"
+                     r"([\d.]+) ms\s+([\d.]+) ms\s+(\d+)$", re.M)
+    seen = {(found[1], found[2]): found for found in row.finditer(done.stdout)}
+    assert len(seen) == 6, done.stdout
+    assert float(seen["normal day", "with Outrigger"][4]) >= float(seen["normal day", "without"][4])
+    assert float(seen["outage", "with Outrigger"][6]) < 100 < float(seen["outage", "without"][6])  # p50 in ms
+    assert int(seen["outage", "with Outrigger"][8]) < int(seen["outage", "without"][8])  # calls at nginx
+    assert "closed -> open" in done.stdout

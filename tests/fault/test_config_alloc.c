@@ -1,0 +1,234 @@
+/* Loading policies when the n-th allocation fails, for every n: ours, libyaml's and libc's. No
+ * crash, nothing lost, and always the same answer. This program's own malloc stands before the real
+ * one (the sanitizer's, where there is one). */
+#include "config/load.h"
+
+#include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NEVER SIZE_MAX
+#define EARLY_BYTES 4096 /* dlsym itself may allocate before it has told us where to */
+
+static void *(*real_malloc)(size_t);
+static void *(*real_calloc)(size_t, size_t);
+static void *(*real_realloc)(void *, size_t);
+static void (*real_free)(void *);
+
+static char early[EARLY_BYTES];
+static size_t early_used;
+
+static size_t fail_at = NEVER; /* the allocation that fails, counted from 0 */
+static bool fails_on;          /* and all after it */
+static bool is_counting;
+static size_t allocations;
+static long live; /* allocated and not freed while counting */
+
+static void *early_alloc(size_t size)
+{
+    size_t start = (early_used + 15) & ~(size_t)15;
+    if (start + size > sizeof early)
+        abort();
+    early_used = start + size;
+    return early + start;
+}
+
+static bool is_early(const void *pointer)
+{
+    return (const char *)pointer >= early && (const char *)pointer < early + sizeof early;
+}
+
+static bool resolve(void)
+{
+    static bool is_resolving;
+    if (real_free)
+        return true;
+    if (is_resolving)
+        return false;
+    is_resolving = true;
+    *(void **)&real_malloc = dlsym(RTLD_NEXT, "malloc");
+    *(void **)&real_calloc = dlsym(RTLD_NEXT, "calloc");
+    *(void **)&real_realloc = dlsym(RTLD_NEXT, "realloc");
+    *(void **)&real_free = dlsym(RTLD_NEXT, "free");
+    is_resolving = false;
+    return true;
+}
+
+static bool fails(void)
+{
+    if (!is_counting)
+        return false;
+    size_t index = allocations++;
+    if (index != fail_at && !(fails_on && index > fail_at))
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *counted(void *pointer)
+{
+    live += is_counting && pointer;
+    return pointer;
+}
+
+void *malloc(size_t size)
+{
+    if (!resolve())
+        return early_alloc(size);
+    return fails() ? NULL : counted(real_malloc(size));
+}
+
+void *calloc(size_t count, size_t size)
+{
+    if (!resolve())
+        return early_alloc(count * size); /* zero, as static memory is */
+    return fails() ? NULL : counted(real_calloc(count, size));
+}
+
+void *realloc(void *pointer, size_t size)
+{
+    if (!resolve() || is_early(pointer))
+        abort();
+    if (fails())
+        return NULL;
+    void *moved = real_realloc(pointer, size);
+    return pointer ? moved : counted(moved);
+}
+
+void free(void *pointer)
+{
+    if (pointer == NULL || is_early(pointer) || !resolve())
+        return;
+    live -= is_counting;
+    real_free(pointer);
+}
+
+char *strdup(const char *text) /* a sanitizer's own would not ask our malloc */
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+/* ---- what is loaded
+ * ---------------------------------------------------------------------------------------------- */
+
+static const char good[] =
+    "apiVersion: outrigger.dev/v1alpha1\n"
+    "kind: ResiliencePolicy\n"
+    "metadata: {name: pay, namespace: shop, labels: {a: b}}\n"
+    "spec:\n"
+    "  targets: [{host: pay, ports: [80, 81]}, {host: \"*.x\"}, {host: \"fd00::1\"}]\n"
+    "  timeouts: {request: 5s, backendRequest: 3s, deadlineHeader: X-D}\n"
+    "  retry: {methods: [GET, PURGE], codes: [500, 502-504], grpcCodes: [ABORTED], on: [reset]}\n"
+    "  circuitBreaker: {failureRate: {}, slowCalls: {}}\n"
+    "  bulkhead: {key: \"header:X-Tenant\"}\n"
+    "  rateLimit: {requests: 5, key: path}\n"
+    "  rules:\n"
+    "    - name: a\n"
+    "      matches:\n"
+    "        - {path: {value: /a}, method: POST, headers: [{name: X, value: y}], queryParams: "
+    "[{name: q, value: r}]}\n"
+    "        - {grpc: {service: s, method: m}}\n"
+    "      retry: {attempts: 1, methods: [PUT]}\n"
+    "      circuitBreaker: {slowCalls: {longerThan: 1s}}\n"
+    "---\n"
+    "apiVersion: outrigger.dev/v1alpha1\n"
+    "kind: ProxyConfig\n"
+    "metadata: {name: x}\n"
+    "spec:\n"
+    "  listeners: [{listen: [\"127.0.0.1:9001\", \"unix:/run/x\"], upstream: \"Pay:80\"}]\n"
+    "  log: {access: {sampled: 1%}}\n";
+
+static const char bad[] = "apiVersion: outrigger.dev/v1alpha1\n"
+                          "kind: ResiliencePolicy\n"
+                          "metadata: {nam: x}\n"
+                          "spec:\n"
+                          "  targets: [{host: \"a:1\"}]\n"
+                          "  retry: {attempts: [1], jitter: fulll, attempts: 2}\n"
+                          "  bulkhead: &b {}\n"
+                          "  rules: [{name: a, retry: {budget: {}}}]\n"
+                          "---\n"
+                          "a: \"unfinished\n";
+
+static const char *folder_paths[1];
+
+static enum err load_good(struct policy_set **set, struct diagnostics *diag)
+{
+    return policy_set_load_text("t.yaml", good, sizeof good - 1, set, diag);
+}
+
+static enum err load_bad(struct policy_set **set, struct diagnostics *diag)
+{
+    return policy_set_load_text("t.yaml", bad, sizeof bad - 1, set, diag);
+}
+
+static enum err load_folder(struct policy_set **set, struct diagnostics *diag)
+{
+    return policy_set_load(folder_paths, 1, set, diag);
+}
+
+static enum err load_once(enum err load(struct policy_set **, struct diagnostics *), size_t n,
+                          bool and_all_after)
+{
+    struct policy_set *set = NULL;
+    struct diagnostics diag;
+    diagnostics_init(&diag);
+    fail_at = n;
+    fails_on = and_all_after;
+    allocations = 0;
+    live = 0;
+    is_counting = true;
+    enum err e = load(&set, &diag);
+    bool has_set = set != NULL;
+    policy_set_unref(&set);
+    diagnostics_fini(&diag);
+    is_counting = false;
+    cr_assert_eq(has_set, e == OK);
+    cr_assert_eq(live, 0, "allocation %zu of %zu fails: %ld are lost", n, allocations, live);
+    return e;
+}
+
+static void load_with_each_failure(enum err load(struct policy_set **, struct diagnostics *),
+                                   enum err wanted, bool and_all_after)
+{
+    cr_assert_eq(load_once(load, NEVER, false), wanted);
+    size_t all = allocations;
+    cr_assert_gt(all, 20);
+    for (size_t n = 0; n < all; n++)
+        cr_assert_eq(load_once(load, n, and_all_after), ERR_NO_MEMORY, "allocation %zu of %zu", n,
+                     all);
+    cr_assert_eq(load_once(load, all, and_all_after), wanted);
+}
+
+Test(config_alloc, of_good_policies_may_fail_anywhere)
+{
+    load_with_each_failure(load_good, OK, false);
+    load_with_each_failure(load_good, OK, true);
+}
+
+Test(config_alloc, of_bad_policies_may_fail_anywhere)
+{
+    load_with_each_failure(load_bad, ERR_INVALID, false);
+    load_with_each_failure(load_bad, ERR_INVALID, true);
+}
+
+Test(config_alloc, of_a_folder_may_fail_anywhere)
+{
+    char folder[] = "/tmp/outrigger-alloc-XXXXXX", path[64];
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a.yaml", folder);
+    FILE *file = fopen(path, "we");
+    cr_assert_not_null(file);
+    fputs(good, file);
+    fclose(file);
+    folder_paths[0] = folder;
+    load_with_each_failure(load_folder, OK, false);
+    load_with_each_failure(load_folder, OK, true);
+    unlink(path);
+    rmdir(folder);
+}
