@@ -26,6 +26,7 @@ UNIT_SECONDS = 120  # a unit test program that runs longer hangs
 E2E_SECONDS = 600
 CI_FUZZ_SECONDS = 60
 LINES_SHOWN = 60  # of a failing log; the rest is in build/test/
+COLUMNS_SHOWN = 240
 
 built = {}  # kind of build -> whether it succeeded in this run
 
@@ -53,7 +54,7 @@ def show(log):
     if len(lines) > LINES_SHOWN:
         print(f"  ... {len(lines) - LINES_SHOWN} lines before these are in {LOGS.relative_to(ROOT)}/")
     for line in lines[-LINES_SHOWN:]:
-        print("  " + line)
+        print("  " + line[:COLUMNS_SHOWN])
     sys.stdout.flush()
 
 

@@ -73,7 +73,8 @@ def proxy(make_proxy, nginx):
 def curl(*arguments, **how):
     done = subprocess.run(["curl", "-sS", "--noproxy", "*", "--max-time", "30", *arguments], capture_output=True,
                           timeout=60, **how)
-    assert done.returncode == 0, done.stderr.decode()
+    exit_code, complaint = done.returncode, done.stderr.decode()
+    assert exit_code == 0, complaint
     return done.stdout
 
 
@@ -82,7 +83,8 @@ def test_curl_gets(proxy):
 
 
 def test_curl_downloads(proxy):
-    assert digest(curl(f"http://127.0.0.1:{proxy.port}/big.txt")) == WHOLE
+    received = curl(f"http://127.0.0.1:{proxy.port}/big.txt")
+    assert digest(received) == WHOLE
 
 
 def test_curl_gets_a_range(proxy):
@@ -152,7 +154,8 @@ def test_node_fetches(proxy, peer):
     """
     done = subprocess.run([peer("node"), "-e", script, f"http://127.0.0.1:{proxy.port}"], capture_output=True,
                           timeout=60)
-    assert done.returncode == 0, done.stderr.decode()
+    exit_code, complaint = done.returncode, done.stderr.decode()
+    assert exit_code == 0, complaint
     said = json.loads(done.stdout)
     assert said["hello"] == "hello node\n"
     assert said["digest"] == WHOLE

@@ -170,7 +170,7 @@ def test_no_call_fails_while_policies_change_under_load(start, upstream):
 def test_other_changes_of_the_proxy_config_need_a_restart_and_say_so(start, upstream):
     proxy = start(OPEN_DOOR)
     path = pathlib.Path(proxy.config / "proxy.yaml")
-    proxy.write("proxy.yaml", path.read_text() + "  limits: {maxHeaders: 3}\n")
+    proxy.write("proxy.yaml", path.read_text() + "  limits: {maxHeaders: 8}\n")
     wait_until(lambda: "restart" in proxy.stderr())
     assert proxy.get("/", [(f"X-{number}", "1") for number in range(10)]).status == 200
 

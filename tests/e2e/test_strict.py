@@ -1,5 +1,7 @@
 """An ambiguous or broken message is refused and never forwarded, whichever side it comes from."""
 
+import contextlib
+
 import pytest
 from harness.client import encode
 from harness.upstream import raw
@@ -88,7 +90,7 @@ BAD_CHUNKS = {
     "a bare LF after the data": b"3\r\nabc\n",
     "a bare CR in an extension": b"3;a\rb\r\nabc\r\n",
     "a bad trailer": b"0\r\nA : 1\r\n\r\n",
-    "an endless extension": b"3;" + b"a" * 40000,
+    "an endless extension": b"3;" + b"a" * 200_000,
 }
 
 
@@ -97,7 +99,8 @@ def test_a_bad_chunk_never_completes_a_request(quiet_proxy, name):
     proxy, upstream = quiet_proxy
     before = len(upstream.requests)
     with proxy.client() as client:
-        client.send(encode("POST", "/", [("Transfer-Encoding", "chunked")]) + b"1\r\nA\r\n" + BAD_CHUNKS[name])
+        with contextlib.suppress(OSError):  # it may close while we still send
+            client.send(encode("POST", "/", [("Transfer-Encoding", "chunked")]) + b"1\r\nA\r\n" + BAD_CHUNKS[name])
         answered = client.read_until_close()
     assert answered == b"" or answered.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
     forwarded = upstream.requests[before:]
@@ -163,12 +166,10 @@ def test_a_caller_cannot_make_the_proxy_read_a_head_without_end(quiet_proxy):
     with proxy.client() as client:
         client.send(b"GET / HTTP/1.1\r\n" + HOST)
         sent = 0
-        try:
+        with contextlib.suppress(OSError):
             for number in range(100_000):
                 client.send(b"X-%d: y\r\n" % number)
                 sent += 1
-        except OSError:
-            pass
         assert sent < 100_000
     assert len(upstream.requests) == before
 

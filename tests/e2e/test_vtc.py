@@ -28,7 +28,8 @@ def test_the_story_holds(story, peer, tmp_path):
                               timeout=90, errors="replace", env=env)
     finally:
         end_proxy(pid_file)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    exit_code = done.returncode
+    assert exit_code == 0, (done.stdout + done.stderr)[-6000:]
     assert not list(tmp_path.glob("sanitizer.*")), [path.read_text() for path in tmp_path.glob("sanitizer.*")]
 
 
