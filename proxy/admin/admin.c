@@ -229,6 +229,7 @@ static void on_wake(uv_async_t *wake)
     LIST_FOREACH (node, &admin->clients) {
         admin_cut(CONTAINER_OF(node, struct client, link));
     }
+    stream_end(admin);
     if (admin->client_count == 0) {
         uv_stop(&admin->loop);
     }

@@ -115,6 +115,9 @@ void stream_begin(struct admin *admin, h2o_req_t *req);
 void stream_publish(struct admin *admin);
 /* Hands the events that have come to all subscribers. */
 
+void stream_end(struct admin *admin);
+/* After the sockets were cut: a last write to each subscriber, by which h2o notices at once. */
+
 void stream_beat(struct admin *admin, mono_ns now);
 /* Heartbeats, and an end for those who do not read. */
 

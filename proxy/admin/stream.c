@@ -115,6 +115,15 @@ void stream_publish(struct admin *admin)
     }
 }
 
+void stream_end(struct admin *admin)
+{
+    LIST_FOREACH_SAFE (node, following, &admin->subscribers) {
+        struct subscriber *subscriber = CONTAINER_OF(node, struct subscriber, link);
+        text_put(&subscriber->backlog, ": end\n\n");
+        flush(subscriber);
+    }
+}
+
 void stream_beat(struct admin *admin, mono_ns now)
 {
     dur_ns heartbeat = admin->options.heartbeat;

@@ -16,7 +16,7 @@ static struct slot_room *permit_room(const struct permit *permit)
 
 static enum slot_line line_of(const struct call *call)
 {
-    return call->facts.is_tunnel ? SLOT_LINE_TUNNELS : SLOT_LINE_CALLS;
+    return call->facts.is_tunnel || call->facts.is_upgrade ? SLOT_LINE_TUNNELS : SLOT_LINE_CALLS;
 }
 
 static bool is_first(const struct call *call)
@@ -100,7 +100,7 @@ static struct gate_verdict ask(struct call *call, const struct gate_question *qu
 static struct gate_question question_of(const struct call *call)
 {
     return (struct gate_question){
-        .slot = call->facts.is_tunnel ? BULKHEAD_CONNECTION : BULKHEAD_ATTEMPT,
+        .slot = line_of(call) == SLOT_LINE_TUNNELS ? BULKHEAD_CONNECTION : BULKHEAD_ATTEMPT,
         .may_probe = is_first(call),
     };
 }
@@ -298,9 +298,11 @@ void admission_release(struct call *call, mono_ns now)
 
 static void admit_waiting(struct call *call, const struct gate_question *question, mono_ns now)
 {
+    struct token_room *tokens = call->tokens;
     leave_line(call, now);
     drop_promise(call);
     pass(call, question, now);
+    rearm_tokens(tokens, now); /* a limit that is off now took nothing for the promise */
     steps_run(call, CALL_EVENT_ADMITTED, now);
 }
 

@@ -73,6 +73,7 @@ struct call_facts { /* what the host knows of a call at its start */
                            arrived */
     bool is_grpc;
     bool is_tunnel;         /* CONNECT: counts in maxConnections, judged by connect */
+    bool is_upgrade;        /* wants to become a tunnel: counts in maxConnections from the start */
     dur_ns caller_deadline; /* grpc-timeout or the deadline header; DUR_FOREVER = none */
 };
 

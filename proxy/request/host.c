@@ -255,7 +255,8 @@ static void on_target_gone(struct target *target)
 {
     struct destination *destination = target->user;
     target->user = NULL;
-    endpoint_set_free(&destination->endpoints);
+    if (destination->endpoints != NULL)
+        endpoint_set_free(&destination->endpoints);
     metrics_target_unref(&destination->metrics);
     free(destination);
 }

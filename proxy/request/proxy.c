@@ -25,13 +25,14 @@ void proxy_perform(struct proxy *proxy)
     loop_task_cancel(&proxy->perform);
     while ((call = call_engine_next(&proxy->engine)) != NULL)
         request_perform(request_of(call), call_take_actions(call));
-    codec_uncork(&proxy->codec);
     proxy->is_performing = false;
 }
 
 static void on_perform(struct loop_task *task)
 {
-    proxy_perform(CONTAINER_OF(task, struct proxy, perform));
+    struct proxy *proxy = CONTAINER_OF(task, struct proxy, perform);
+    proxy_perform(proxy);
+    codec_uncork(&proxy->codec);
 }
 
 /* ---- life ---- */

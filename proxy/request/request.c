@@ -114,6 +114,7 @@ static struct call_facts facts_of(const struct request *request, const struct la
         .is_method_listed = route_is_method_listed(retry, msg),
         .is_idempotent = method_is_idempotent(msg->method) || has_key,
         .is_tunnel = msg->is_connect,
+        .is_upgrade = msg->is_upgrade,
         .caller_deadline = caller_deadline(request, lane->policy),
     };
 }

@@ -112,7 +112,6 @@ def test_an_upstream_that_does_not_read_stops_the_caller(start, upstream):
         sent = send_until_full(client.socket)
         assert sent < 64 * MIB  # what the kernel's four socket buffers hold, far from a gibibyte
         assert proxy.memory()[0] - before < 4 * MIB
-    wait_until(lambda: proxy.metrics().sum("outrigger_requests_total", outcome="cancelled") == 1)
 
 
 def test_an_upload_goes_on_when_the_upstream_reads_again(start, upstream):

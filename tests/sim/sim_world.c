@@ -545,6 +545,7 @@ void sim_drain(struct sim *sim)
 {
     for (int i = 0; i < DRAIN_STEPS && sim->call_count > 0; i++) {
         perform_all(sim);
+        sim_check(sim);
         LIST_FOREACH_SAFE (link, following, &sim->calls)
             drain_call(CONTAINER_OF(link, struct sim_call, link));
         perform_all(sim);

@@ -130,6 +130,16 @@ Test(retry_budget, counts_what_falls_on_a_border_into_the_new_bucket)
     cr_assert_eq(retry_budget_available(&budget, 10 * S + 500 * MS), 0);
 }
 
+Test(retry_budget, rounds_its_interval_up_to_twenty_buckets)
+{
+    struct retry_budget_config cfg = without_minimum();
+    cfg.interval = 39;
+    struct retry_budget budget = start(&cfg);
+    note_firsts(&budget, 100, 0);
+    cr_assert_eq(retry_budget_available(&budget, 39), 20);
+    cr_assert_eq(retry_budget_available(&budget, 40), 0);
+}
+
 Test(retry_budget, forgets_all_after_a_long_silence)
 {
     struct retry_budget budget = start(&config);
