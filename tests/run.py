@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 LOGS = BUILD / "test"
 CORES = os.cpu_count() or 1
-PHASES = ["lint", "build", "unit", "fault", "coverage", "fuzz", "e2e"]
+PHASES = ["lint", "build", "unit", "sim", "fault", "coverage", "fuzz", "e2e"]
 KINDS = ["debug", "release", "clang"]
 UNIT_SECONDS = 120  # a unit test program that runs longer hangs
 E2E_SECONDS = 600
@@ -156,6 +156,11 @@ def phase_unit(tally, args):
         run_programs(tally, sorted(BUILD.glob("debug/unit_*")))
 
 
+def phase_sim(tally, args):
+    if compile_kind(tally, "debug"):
+        run_programs(tally, sorted(BUILD.glob("debug/sim")))
+
+
 def phase_fault(tally, args):
     if compile_kind(tally, "debug"):
         run_programs(tally, sorted(BUILD.glob("debug/fault")))
@@ -179,28 +184,30 @@ def phase_coverage(tally, args):
     tally.check("policy/ and call/ have every branch covered", code == 0, log)
 
 
+def kept_inputs(fuzzer):
+    """The folders of inputs that are kept in the tree: the corpus, and what once failed."""
+    folders = [ROOT / "tests/fuzz" / kind / fuzzer.name for kind in ("corpus", "regressions")]
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
 def replay(fuzzer):
-    """Every kept input, once; then, if asked, new ones for some seconds. Findings are kept under build/test/."""
-    folder = ROOT / "tests/fuzz/corpus" / fuzzer.name.removeprefix("fuzz_")
-    regressions = ROOT / "tests/fuzz/regressions" / fuzzer.name.removeprefix("fuzz_")
-    inputs = [str(path) for path in (folder, regressions) if path.is_dir()]
+    """Every kept input, once."""
+    inputs = kept_inputs(fuzzer)
     if not inputs:
-        return False, f"{fuzzer.name} has no corpus: put inputs into tests/fuzz/corpus/"
+        return False, f"{fuzzer.name} has no corpus: put inputs into tests/fuzz/corpus/{fuzzer.name}/"
     code, log = run([fuzzer, "-runs=0", "-timeout=10", "-rss_limit_mb=1024", *inputs], fuzzer.name, 300)
     return code == 0, log
 
 
 def fuzz(fuzzer, seconds):
-    noun = fuzzer.name.removeprefix("fuzz_")
-    grown, found = BUILD / "fuzz/grown" / noun, LOGS / "findings"
+    """New inputs for some seconds; what is found stays in build/test/findings/, what is new in build/fuzz/grown/."""
+    grown, found = BUILD / "fuzz/grown" / fuzzer.name, LOGS / "findings"
     grown.mkdir(parents=True, exist_ok=True)
     found.mkdir(exist_ok=True)
-    kept = [str(path) for path in (ROOT / "tests/fuzz/corpus" / noun, ROOT / "tests/fuzz/regressions" / noun)
-            if path.is_dir()]
-    dictionary = ROOT / f"tests/fuzz/{noun}.dict"
+    dictionary = ROOT / f"tests/fuzz/{fuzzer.name}.dict"
     command = [fuzzer, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1",
-               f"-artifact_prefix={found}/{noun}-", *([f"-dict={dictionary}"] if dictionary.exists() else []),
-               str(grown), *kept]
+               f"-artifact_prefix={found}/{fuzzer.name}-", *([f"-dict={dictionary}"] if dictionary.exists() else []),
+               str(grown), *kept_inputs(fuzzer)]
     code, log = run(command, f"{fuzzer.name}-grow", seconds + 120)
     return code == 0, log
 

@@ -153,6 +153,12 @@ void instance_configure(struct instance *instance, const struct policy *policy, 
     instance->engine->host->on_instance(instance);
 }
 
+void instance_serve(struct instance *instance, mono_ns now)
+{
+    room_table_serve(instance->slots, now);
+    room_table_serve(instance->tokens, now);
+}
+
 static struct endpoint_seat *instance_find_endpoint_seat(const struct instance *instance,
                                                          uint64_t endpoint_id)
 {

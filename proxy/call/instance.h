@@ -57,7 +57,10 @@ void instance_ref(struct instance *instance);
 void instance_unref(struct instance **instance);
 
 void instance_configure(struct instance *instance, const struct policy *policy, mono_ns now);
-/* New numbers on live state, as POLICY section 1 "Reload" says. */
+/* New numbers on live state, as POLICY section 1 "Reload" says; instance_serve is due. */
+
+void instance_serve(struct instance *instance, mono_ns now);
+/* Once all instances of a target have their new numbers: lets in, or refuses, who need not wait. */
 
 struct endpoint_seat *instance_endpoint_seat(struct instance *instance, uint64_t endpoint_id,
                                              const char *label, mono_ns now);

@@ -253,13 +253,10 @@ struct keyed_room *room_table_find(struct room_table *table, struct span key, mo
 
 static void room_configure(struct room_table *table, struct keyed_room *room, mono_ns now)
 {
-    if (table->kind == ROOM_SLOTS) {
+    if (table->kind == ROOM_SLOTS)
         bulkhead_configure(&room->slots.bulkhead, table->cfg.bulkhead);
-        admission_serve_slots(&room->slots, now);
-    } else {
+    else
         token_bucket_configure(&room->tokens.bucket, table->cfg.rate, now);
-        admission_serve_tokens(&room->tokens, now);
-    }
 }
 
 void room_table_configure(struct room_table *table, mono_ns now)
@@ -267,6 +264,21 @@ void room_table_configure(struct room_table *table, mono_ns now)
     room_configure(table, table->other, now);
     LIST_FOREACH (link, &table->by_age)
         room_configure(table, CONTAINER_OF(link, struct keyed_room, age_link), now);
+}
+
+static void room_serve(const struct room_table *table, struct keyed_room *room, mono_ns now)
+{
+    if (table->kind == ROOM_SLOTS)
+        admission_serve_slots(&room->slots, now);
+    else
+        admission_serve_tokens(&room->tokens, now);
+}
+
+void room_table_serve(struct room_table *table, mono_ns now)
+{
+    room_serve(table, table->other, now);
+    LIST_FOREACH (link, &table->by_age)
+        room_serve(table, CONTAINER_OF(link, struct keyed_room, age_link), now);
 }
 
 static void room_add_totals(const struct room_table *table, const struct keyed_room *room,

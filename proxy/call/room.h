@@ -103,7 +103,10 @@ struct keyed_room *room_table_find(struct room_table *table, struct span key, mo
  * short. */
 
 void room_table_configure(struct room_table *table, mono_ns now);
-/* The instance's cfg has new numbers (same key): they reach every room. */
+/* The instance's cfg has new numbers (same key): they reach every room; room_table_serve is due. */
+
+void room_table_serve(struct room_table *table, mono_ns now);
+/* Lets in, or refuses, who waits in any room and need not. */
 
 struct room_totals {
     uint64_t in_flight[BULKHEAD_SLOT_KINDS];

@@ -166,6 +166,16 @@ static struct lane **target_make_lanes(struct target *target, const struct plan 
     return lanes;
 }
 
+/* All instances have their new numbers: forceOpen may have come or gone, limits risen. */
+static void target_serve(struct target *target, mono_ns now)
+{
+    call_engine_settle(target->engine, now);
+    instance_serve(target->instance, now);
+    for (size_t i = 0; i + 1 < target->lane_count; i++)
+        if (target->rule_instances[i] != NULL)
+            instance_serve(target->rule_instances[i], now);
+}
+
 enum err target_apply(struct target *target, const struct plan *plan, mono_ns now)
 {
     CHECK_OBJ(target, TARGET_MAGIC);
@@ -192,7 +202,7 @@ enum err target_apply(struct target *target, const struct plan *plan, mono_ns no
     target->lanes = lanes;
     target->lane_count = plan->rule_count + 1;
     target->snapshot = plan->snapshot;
-    call_engine_settle(target->engine, now); /* a breaker may have moved: forceOpen came or went */
+    target_serve(target, now);
     return OK;
 }
 

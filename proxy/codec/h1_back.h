@@ -113,6 +113,12 @@ void h1_back_resume(struct h1_back *back);
 void h1_back_start_tunnel(struct h1_back *back);
 /* After on_connected (CONNECT) or on_head with 101. Bytes behind the head come by on_body in a later callback. */
 
+static inline bool h1_back_is_listening(const struct h1_back *back)
+{
+    return back->is_keep_alive && !back->stream.has_hung_up && !back->out.is_failed;
+}
+/* After on_end: does the peer go on taking the request's body? */
+
 bool h1_back_may_persist(const struct h1_back *back);
 /* After on_end: nothing is left over on either side, and both sides agreed to go on. */
 

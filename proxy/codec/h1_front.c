@@ -137,11 +137,7 @@ static size_t feed(struct h1_front *front, struct span bytes)
         if (bytes.len > 0 && front->is_reading)
             front->handler->on_body(front, bytes);
         return front->is_reading || is_closed(front) ? bytes.len : 0;
-    case H1_FRONT_LINGER:
-    case H1_FRONT_FLUSH:
-        front->lingered += bytes.len;
-        return bytes.len;
-    default:
+    default: /* LINGER, FLUSH: thrown away */
         return bytes.len;
     }
 }
@@ -234,8 +230,6 @@ static void front_readable(struct h1_front *front)
         caller_left(front);
     else if (got == STREAM_FAILED)
         connection_lost(front);
-    if (front->state == H1_FRONT_LINGER && front->lingered > H1_FRONT_LINGER_BYTES)
-        h1_front_close(front, STREAM_END_ORDERLY);
 }
 
 static void start_linger(struct h1_front *front)

@@ -23,8 +23,7 @@
 #include <stdint.h>
 
 #define H1_FRONT_INBOX_BYTES (128 * 1024) /* pipelined bytes kept while a call runs; then reading stops */
-#define H1_FRONT_LINGER_TIME (2 * NS_PER_S)    /* how long a refused caller may go on sending before the connection ends */
-#define H1_FRONT_LINGER_BYTES (1024 * 1024)
+#define H1_FRONT_LINGER_TIME (5 * NS_PER_S)    /* how long a refused caller may go on sending before the connection ends */
 
 struct h1_front;
 
@@ -67,7 +66,6 @@ struct h1_front {
     struct loop_task next_task; /* bytes in the inbox wait to be looked at */
     struct list idle_link;
     mono_ns idle_since;
-    size_t lingered;
     enum body_framing out_framing; /* of the response being sent */
     bool is_reading;     /* the body may be delivered */
     bool may_persist;    /* the request allows another one after it */

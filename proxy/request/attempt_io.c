@@ -194,7 +194,9 @@ static void on_failed(struct attempt *attempt, enum reason reason, const char *d
     struct request *request = request_from(attempt);
     const mono_ns now = request->proxy->loop->now;
     request->detail = detail;
-    if (request->is_relaying || request->is_tunnel) {
+    if (request->is_response_done) {
+        relay_over(request);
+    } else if (request->is_relaying || request->is_tunnel) {
         call_on_response_broken(&request->call, reason, now);
     } else if (request->kept.is_on && !request->kept.is_complete) {
         attempt_io_abort(request);

@@ -97,17 +97,29 @@ void relay_bytes(struct request *request, struct span bytes)
     hold_back(request);
 }
 
-void relay_end(struct request *request, struct span trailers)
+void relay_over(struct request *request)
 {
-    const dur_ns pool_idle = request->call.lane->policy->timeouts.pool_idle;
-    const mono_ns now = request->proxy->loop->now;
     upload_stop(request);
-    if (request->front != NULL)
-        body_complete(request, trailers);
-    attempt_release(&request->attempt, pool_idle);
-    call_on_attempt_ended(&request->call, now);
+    attempt_release(&request->attempt, request->call.lane->policy->timeouts.pool_idle);
+    call_on_attempt_ended(&request->call, request->proxy->loop->now);
     if (request->front != NULL)
         delivered(request);
+}
+
+/* An upstream may answer before it has read the whole body and still go on reading it: then so do we, until the body or
+ * the connection ends (RFC 9112 section 9.3). A caller that were cut off in its body might never read the answer. */
+static bool is_upload_going_on(const struct request *request)
+{
+    return !request->is_upload_done && request->front != NULL && h1_back_is_listening(request->attempt.back);
+}
+
+void relay_end(struct request *request, struct span trailers)
+{
+    if (request->front != NULL)
+        body_complete(request, trailers);
+    request->is_response_done = true;
+    if (!is_upload_going_on(request))
+        relay_over(request);
 }
 
 void relay_go_on(struct request *request)

@@ -15,6 +15,9 @@ void relay_bytes(struct request *request, struct span bytes);
 void relay_end(struct request *request, struct span trailers);
 /* What the upstream sends after the head that was relayed. */
 
+void relay_over(struct request *request);
+/* After the response's end: the caller's body has ended too, or the upstream takes no more of it. */
+
 void relay_go_on(struct request *request);
 /* The caller takes bytes again. */
 

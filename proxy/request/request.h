@@ -56,6 +56,7 @@ struct request {
     bool is_continue_sent; /* a 100 was relayed: the caller sends now */
     bool has_response;     /* a head went downstream */
     bool is_relaying;
+    bool is_response_done; /* all of it was sent on; the upload may go on */
     bool is_tunnel;
     bool is_tunnel_up_done;   /* the caller's side has ended */
     bool is_tunnel_down_done; /* the upstream's side has ended */

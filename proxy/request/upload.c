@@ -1,6 +1,8 @@
 /* upload.c - see upload.h. */
 #include "request/upload.h"
 
+#include "request/relay.h"
+
 static bool is_sending(const struct request *request)
 {
     return request->has_sent_head && request->attempt.back != NULL && !request->is_tunnel;
@@ -82,6 +84,8 @@ void upload_end(struct request *request, struct span trailers)
     h1_back_send_end(request->attempt.back, request->upload_trailers);
     h1_back_flush(request->attempt.back);
     call_resume(&request->call, request->proxy->loop->now);
+    if (request->is_response_done)
+        relay_over(request);
 }
 
 void upload_stop(struct request *request)

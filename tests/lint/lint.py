@@ -39,7 +39,11 @@ def layout():
     if not shutil.which("clang-format"):
         return ["clang-format is not installed: apt-get install clang-format"]
     done = subprocess.run(["clang-format", "--dry-run", "-Werror", *files], cwd=ROOT, capture_output=True, text=True)
-    return [line for line in done.stderr.splitlines() if ": error: " in line] if done.returncode else []
+    if done.returncode == 0:
+        return []
+    places = [line.split(": error: ")[0] for line in done.stderr.splitlines() if ": error: " in line]
+    first = {place.split(":")[0]: place for place in reversed(places)}
+    return [f"{place}: ./dev format lays it out" for place in sorted(first.values())] or [done.stderr]
 
 
 def main():
