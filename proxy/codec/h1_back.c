@@ -403,12 +403,12 @@ bool h1_back_may_persist(const struct h1_back *back)
            !back->stream.has_hung_up;
 }
 
-bool h1_back_is_stale(struct h1_back *back)
+bool h1_back_is_stale(struct h1_back *back, dur_ns trusted)
 {
     CHECK_OBJ(back, H1_BACK_MAGIC);
     if (back->stream.has_hung_up)
         return true;
-    if (back->idle_turn == back->codec->loop->turns)
-        return false; /* it was read to its end in this very turn */
+    if (mono_since(back->codec->loop->now, back->idle_since) < trusted)
+        return false;
     return stream_peek_dead(&back->stream);
 }

@@ -63,11 +63,14 @@ struct h1_back {
     enum body_framing request_framing;
     bool has_asked_upgrade;
     bool is_paused;
+    bool is_read_ended; /* the peer's FIN was read: there is nothing more to read */
+    bool is_drained;    /* the last read left nothing in the socket */
     bool is_request_done;  /* the whole request was handed over */
     bool is_keep_alive;    /* the response allows another request */
     uint64_t sent_before;  /* out.sent_bytes when this request began: equal means that nothing of it left */
     bool has_answered;     /* some byte of this response came */
     uint32_t keep_alive_seconds; /* of the peer's Keep-Alive; 0 = not said */
+    struct loop_task failed_task; /* a write failed */
     uint32_t interims;
     uint32_t requests; /* served before this one */
 
@@ -75,7 +78,6 @@ struct h1_back {
     struct list idle_link; /* upstream/pool: of all, oldest first */
     mono_ns idle_since;
     mono_ns expires_at;
-    uint64_t idle_turn; /* loop turn in which it became idle */
     void *endpoint;     /* upstream/pool: struct endpoint, a reference */
     void *gone_context;
     void (*on_gone)(struct h1_back *back); /* before the memory goes: gives the endpoint's reference back */
@@ -122,8 +124,9 @@ static inline bool h1_back_is_listening(const struct h1_back *back)
 bool h1_back_may_persist(const struct h1_back *back);
 /* After on_end: nothing is left over on either side, and both sides agreed to go on. */
 
-bool h1_back_is_stale(struct h1_back *back);
-/* Idle: has the peer closed it, or sent bytes that nobody asked for? */
+bool h1_back_is_stale(struct h1_back *back, dur_ns trusted);
+/* Idle: has the peer closed it, or sent bytes that nobody asked for? One that became idle less than `trusted` ago is not
+ * asked again: its socket was read dry then. */
 
 void h1_back_close(struct h1_back **back);
 /* Ends it at once (RST when a response or request was cut short) and consumes it. NULL inside is harmless. */

@@ -21,9 +21,11 @@ void codec_fini(struct codec *codec)
     arena_pool_fini(&codec->chunks);
 }
 
-void outbox_init(struct outbox *out, struct codec *codec, struct stream *stream)
+void outbox_init(struct outbox *out, struct codec *codec, struct stream *stream,
+                 void (*on_failed)(struct outbox *out))
 {
     memset(out, 0, sizeof *out);
+    out->on_failed = on_failed;
     out->codec = codec;
     out->stream = stream;
 }
@@ -44,10 +46,13 @@ void outbox_fini(struct outbox *out)
     out->start = out->end = out->capacity = 0;
 }
 
-static void fail(struct outbox *out)
+void outbox_fail(struct outbox *out)
 {
+    if (out->is_failed)
+        return;
     out->is_failed = true;
     outbox_fini(out);
+    out->on_failed(out);
 }
 
 static bool backlog_grow(struct outbox *out, size_t more)
@@ -78,7 +83,7 @@ static void backlog_add(struct outbox *out, struct span bytes)
     if (bytes.len == 0)
         return;
     if (!backlog_grow(out, bytes.len)) {
-        fail(out);
+        outbox_fail(out);
         return;
     }
     memcpy(out->backlog + out->end, bytes.data, bytes.len);
@@ -94,7 +99,7 @@ static void send_both(struct outbox *out, struct span first, struct span second)
     const int skip = first.len == 0;
     const ssize_t sent = stream_sendv(out->stream, parts + skip, second.len > 0 ? 2 - skip : 1);
     if (sent == STREAM_FAILED) {
-        fail(out);
+        outbox_fail(out);
         return;
     }
     size_t taken = sent == STREAM_AGAIN ? 0 : (size_t)sent;
@@ -186,7 +191,7 @@ bool outbox_resume(struct outbox *out)
         return false;
     const ssize_t sent = stream_send(out->stream, out->backlog + out->start, out->end - out->start);
     if (sent == STREAM_FAILED) {
-        fail(out);
+        outbox_fail(out);
         return false;
     }
     if (sent == STREAM_AGAIN)

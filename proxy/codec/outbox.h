@@ -3,7 +3,8 @@
  * Small pieces are corked: copied one behind the other into the loop's write buffer and sent together, by outbox_flush
  * at the end of the callback, or when another stream corks. A piece above OUTBOX_COPY_BYTES goes out at once, gathered
  * behind what is corked, without a copy. What the socket does not take is kept in a backlog; from then on the owner must
- * stop its source (outbox_is_blocked), so a backlog is never longer than what one read can bring.
+ * stop its source (outbox_is_blocked), so a backlog is never longer than what one read can bring. A write that fails,
+ * maybe in the middle of somebody else's callback, is told by on_failed, which may only defer what it does about it.
  * Example: outbox_put(&conn->out, head); outbox_put(&conn->out, body); outbox_flush(&conn->out);
  *          on WRITABLE: if (outbox_resume(&conn->out) && !outbox_is_blocked(&conn->out)) -> the source may go on
  * Ownership: embedded in its connection; the backlog is its own. One cork per loop (struct codec). Single-threaded. */
@@ -31,9 +32,11 @@ struct outbox {
     size_t capacity;
     uint64_t sent_bytes;
     bool is_failed; /* the socket is gone, or there was no memory: what is put is dropped */
+    void (*on_failed)(struct outbox *out); /* once */
 };
 
-void outbox_init(struct outbox *out, struct codec *codec, struct stream *stream);
+void outbox_init(struct outbox *out, struct codec *codec, struct stream *stream,
+                 void (*on_failed)(struct outbox *out));
 void outbox_fini(struct outbox *out);
 
 void outbox_put(struct outbox *out, struct span bytes);
@@ -44,6 +47,9 @@ char *outbox_reserve(struct outbox *out, size_t size);
  * format elsewhere and use outbox_put. Finish with outbox_commit. */
 
 void outbox_commit(struct outbox *out, size_t size);
+
+void outbox_fail(struct outbox *out);
+/* Something that belongs into it could not be made: the stream is of no more use. */
 
 void outbox_flush(struct outbox *out);
 /* Sends what is corked. */

@@ -103,7 +103,7 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, bool ma
         struct h1_back *back = CONTAINER_OF(first, struct h1_back, pool_link);
         if (!may_repeat && mono_since(now, back->idle_since) > POOL_SAFE_IDLE)
             return NULL; /* the others idled longer still */
-        if (now >= back->expires_at || h1_back_is_stale(back)) {
+        if (now >= back->expires_at || h1_back_is_stale(back, may_repeat ? POOL_TRUSTED_IDLE : 0)) {
             pool->stale++;
             drop(pool, back);
             continue;
@@ -153,7 +153,6 @@ void pool_release(struct pool *pool, struct h1_back **taken, dur_ns pool_idle)
     }
     *taken = NULL;
     back->idle_since = now;
-    back->idle_turn = pool->codec->loop->turns;
     back->expires_at = mono_add(now, keeps);
     h1_back_use(back, &idle_handler, pool);
     h1_back_resume(back);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #define POOL_SAFE_IDLE (1 * NS_PER_S)
+#define POOL_TRUSTED_IDLE (1 * NS_PER_MS) /* a call that may be repeated need not ask again so soon: see DECISIONS.md */
 #define POOL_IDLE_PER_ENDPOINT 1024 /* bound on what a burst of calls leaves behind */
 
 struct pool {
