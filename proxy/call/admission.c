@@ -170,8 +170,8 @@ static void drop_promise(struct call *call)
     call->is_promised = false;
 }
 
-/* Who waits for a token was told on arrival when it would be due, so only a reload can make it
- * late. */
+/* Who waits for a token was told on arrival when it would be due. A reload can make it late, or a
+ * promised token that waits for its slot in a bucket that holds no more. */
 struct gate_verdict admission_overdue(const struct call *call, mono_ns now)
 {
     const struct token_room *tokens = call->tokens;

@@ -97,6 +97,11 @@ static void step_admit(struct call *call, enum call_event event, mono_ns now)
 static void queue_timer(struct call *call, mono_ns now)
 {
     const struct gate_verdict verdict = admission_overdue(call, now);
+    if (now >= verdict_deadline(call)) {
+        admission_leave(call, now);
+        too_late(call);
+        return;
+    }
     if (verdict.may_pass) {
         arm(call, mono_min(verdict_deadline(call), verdict.not_before));
         return;

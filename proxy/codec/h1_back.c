@@ -126,6 +126,19 @@ static void keep_rest(struct h1_back *back, struct span rest)
         back_failed(back, REASON_OVERLOADED, "no memory for a response head");
 }
 
+/* Feeds what was kept of a head, out of the inbox: at the response's end the connection must be seen to be empty. */
+static void feed_kept(struct h1_back *back)
+{
+    struct inbox kept = back->in;
+    back->in = (struct inbox){.bytes = NULL};
+    const size_t used = feed(back, inbox_span(&kept));
+    inbox_consume(&kept, used);
+    if (back->state == H1_BACK_CLOSED)
+        inbox_fini(&kept);
+    else
+        back->in = kept;
+}
+
 static void received(struct h1_back *back, struct span bytes)
 {
     if (back->state == H1_BACK_IDLE) {
@@ -142,17 +155,17 @@ static void received(struct h1_back *back, struct span bytes)
         back_failed(back, REASON_OVERLOADED, "no memory for a response head");
         return;
     }
-    const size_t used = feed(back, inbox_span(&back->in));
-    if (back->state != H1_BACK_CLOSED)
-        inbox_consume(&back->in, used);
+    feed_kept(back);
 }
 
+/* A write that failed has taken the socket's error with it: the end that is read then is no orderly one. */
 static void peer_ended(struct h1_back *back)
 {
-    if (back->state == H1_BACK_BODY && back->body.framing == BODY_UNTIL_CLOSE) {
+    const bool is_orderly = !back->out.is_failed;
+    back->is_read_ended = true;
+    if (back->state == H1_BACK_BODY && back->body.framing == BODY_UNTIL_CLOSE && is_orderly) {
         response_ended(back, SPAN_NONE);
-    } else if (back->state == H1_BACK_TUNNEL) {
-        stream_want(&back->stream, false, outbox_is_blocked(&back->out));
+    } else if (back->state == H1_BACK_TUNNEL && is_orderly) {
         back->handler->on_end(back, SPAN_NONE);
     } else {
         back_failed(back, REASON_CONNECTION_RESET, "the upstream closed the connection too early");
@@ -163,31 +176,54 @@ static void back_readable(struct h1_back *back)
 {
     struct loop *loop = back->codec->loop;
     const ssize_t got = stream_recv(&back->stream, loop->read_buffer, LOOP_READ_BYTES);
+    back->is_drained = got < LOOP_READ_BYTES;
     if (got > 0)
         received(back, span_make(loop->read_buffer, (size_t)got));
     else if (got == 0)
         peer_ended(back);
-    else if (got == STREAM_FAILED)
+    else if (got == STREAM_FAILED || back->out.is_failed)
         back_failed(back, REASON_CONNECTION_RESET, "the upstream reset the connection");
 }
 
 static void watch_stream(struct h1_back *back)
 {
     if (back->state != H1_BACK_CLOSED)
-        stream_want(&back->stream, !back->is_paused, outbox_is_blocked(&back->out));
+        stream_want(&back->stream, !back->is_paused && !back->is_read_ended, outbox_is_blocked(&back->out));
+}
+
+/* ---- a write that fails ---- */
+
+static void on_write_failed(struct outbox *out)
+{
+    struct h1_back *back = CONTAINER_OF(out, struct h1_back, out);
+    loop_defer(back->codec->loop, &back->failed_task);
+}
+
+/* An upstream that refuses a long body may answer and reset at once: what it said is read before it counts as lost. */
+static void on_failed_task(struct loop_task *task)
+{
+    struct h1_back *back = CONTAINER_OF(task, struct h1_back, failed_task);
+    if (back->is_paused)
+        return; /* h1_back_resume comes back here */
+    if (back->is_read_ended)
+        back_failed(back, REASON_CONNECTION_RESET, "the upstream reset the connection");
+    else
+        back_readable(back);
+    if (back->state != H1_BACK_CLOSED && !back->is_read_ended)
+        loop_defer(back->codec->loop, task);
+    codec_uncork(back->codec);
+    watch_stream(back);
 }
 
 static void on_event(struct stream *stream, unsigned flags)
 {
     struct h1_back *back = CONTAINER_OF(stream, struct h1_back, stream);
     if (flags & STREAM_WRITABLE) {
-        const bool is_drained = outbox_resume(&back->out);
-        if (back->out.is_failed)
-            back_failed(back, REASON_CONNECTION_RESET, "the upstream reset the connection");
-        else if (is_drained)
+        if (outbox_resume(&back->out))
             back->handler->on_writable(back);
     }
-    if (back->state != H1_BACK_CLOSED && (flags & STREAM_READABLE) && !back->is_paused)
+    const bool may_read = back->state != H1_BACK_CLOSED && !back->is_paused && !back->is_read_ended;
+    if (may_read && (flags & STREAM_READABLE))
         back_readable(back);
     else if (back->state == H1_BACK_IDLE && (flags & STREAM_HANGUP))
         back_failed(back, REASON_CONNECTION_RESET, "the upstream closed an idle connection");
@@ -231,7 +267,8 @@ enum err h1_back_connect(struct codec *codec, const struct address *to, const st
     back->codec = codec;
     back->handler = handler;
     back->user = user;
-    outbox_init(&back->out, codec, &back->stream);
+    outbox_init(&back->out, codec, &back->stream, on_write_failed);
+    loop_task_init(&back->failed_task, on_failed_task);
     arena_init(&back->arena, &codec->chunks, TRAILER_ARENA_BYTES);
     list_init(&back->pool_link);
     list_init(&back->idle_link);
@@ -259,6 +296,7 @@ void h1_back_close(struct h1_back **taken)
     back->state = H1_BACK_CLOSED;
     list_remove(&back->pool_link);
     list_remove(&back->idle_link);
+    loop_task_cancel(&back->failed_task);
     outbox_fini(&back->out);
     inbox_fini(&back->in);
     arena_fini(&back->arena);
@@ -278,7 +316,7 @@ static void send_large_head(struct h1_back *back, const struct message *msg, con
     if (buf != NULL && h1_write_request(msg, edit, buf, cap, &len) == OK)
         outbox_put(&back->out, span_make(buf, len));
     else
-        back->out.is_failed = true;
+        outbox_fail(&back->out);
     free(buf);
 }
 
@@ -340,7 +378,7 @@ void h1_back_send_end(struct h1_back *back, struct span trailers)
     if (h1_write_last_chunk(trailers, last, sizeof last, &len) == OK)
         outbox_put(&back->out, span_make(last, len));
     else
-        back->out.is_failed = true;
+        outbox_fail(&back->out);
 }
 
 void h1_back_send_raw(struct h1_back *back, struct span bytes)
@@ -353,14 +391,8 @@ void h1_back_send_fin(struct h1_back *back)
 {
     CHECK_OBJ(back, H1_BACK_MAGIC);
     outbox_flush(&back->out);
-    if (stream_shutdown_write(&back->stream) != OK)
-        stream_want(&back->stream, true, false); /* the failure shows at the next read */
-}
-
-static void on_write_failed(struct h1_back *back)
-{
-    /* Told by the next event, not from inside a send: the socket is readable with its error or end. */
-    stream_want(&back->stream, true, false);
+    if (!back->out.is_failed && stream_shutdown_write(&back->stream) != OK)
+        outbox_fail(&back->out);
 }
 
 void h1_back_flush(struct h1_back *back)
@@ -369,10 +401,7 @@ void h1_back_flush(struct h1_back *back)
     if (back->state == H1_BACK_CONNECTING || back->state == H1_BACK_CLOSED)
         return;
     outbox_flush(&back->out);
-    if (back->out.is_failed)
-        on_write_failed(back);
-    else
-        watch_stream(back);
+    watch_stream(back);
 }
 
 void h1_back_pause(struct h1_back *back)
@@ -386,6 +415,8 @@ void h1_back_resume(struct h1_back *back)
 {
     CHECK_OBJ(back, H1_BACK_MAGIC);
     back->is_paused = false;
+    if (back->out.is_failed)
+        loop_defer(back->codec->loop, &back->failed_task);
     watch_stream(back);
 }
 
@@ -408,7 +439,7 @@ bool h1_back_is_stale(struct h1_back *back, dur_ns trusted)
     CHECK_OBJ(back, H1_BACK_MAGIC);
     if (back->stream.has_hung_up)
         return true;
-    if (mono_since(back->codec->loop->now, back->idle_since) < trusted)
+    if (back->is_drained && mono_since(back->codec->loop->now, back->idle_since) < trusted)
         return false;
     return stream_peek_dead(&back->stream);
 }

@@ -26,7 +26,9 @@ static void watch_stream(struct h1_front *front)
         return;
     const bool has_room = inbox_length(&front->in) < H1_FRONT_INBOX_BYTES;
     bool wants_bytes = has_room;
-    if (front->state == H1_FRONT_CALL && !front->is_body_ended)
+    if (front->state == H1_FRONT_HEAD && !outbox_is_blocked(&front->out))
+        wants_bytes = true; /* the limits of a head bound it */
+    else if (front->state == H1_FRONT_CALL && !front->is_body_ended)
         wants_bytes = front->is_reading;
     else if (front->state == H1_FRONT_TUNNEL)
         wants_bytes = front->is_reading && !front->is_body_ended;
@@ -50,7 +52,8 @@ static void head_refused(struct h1_front *front, const struct h1_result *result)
     wheel_clear(front->codec->loop->wheel, &front->timer);
     front->state = H1_FRONT_CALL;
     front->may_persist = false;
-    front->is_body_ended = false; /* it may go on sending: we linger after the answer */
+    front->is_body_ended = true;
+    front->is_lost = true;
     front->is_reading = false;
     inbox_fini(&front->in);
     front->handler->on_bad_request(front, result->reason, result->detail);
@@ -61,7 +64,8 @@ static void head_arrived(struct h1_front *front, struct message *msg)
     wheel_clear(front->codec->loop->wheel, &front->timer);
     front->state = H1_FRONT_CALL;
     front->requests++;
-    front->may_persist = msg->is_keep_alive && !front->is_draining;
+    /* Behind a CONNECT that is refused there may be bytes that were meant for the tunnel. */
+    front->may_persist = msg->is_keep_alive && !front->is_draining && !msg->is_connect;
     front->is_last = false;
     front->is_reading = false;
     h1_body_init(&front->body, msg->framing, msg->content_length, &front->arena);
@@ -116,6 +120,7 @@ static size_t feed_body(struct h1_front *front, struct span bytes)
             front->handler->on_body_end(front, h1_body_trailers(&front->body));
         } else {
             front->is_body_ended = true;
+            front->is_lost = true;
             front->may_persist = false;
             front->handler->on_bad_body(front, event.reason, event.detail);
             return bytes.len;
@@ -129,8 +134,8 @@ static size_t feed(struct h1_front *front, struct span bytes)
 {
     switch (front->state) {
     case H1_FRONT_IDLE:
-    case H1_FRONT_HEAD:
-        return bytes.len > 0 ? feed_head(front, bytes) : 0;
+    case H1_FRONT_HEAD: /* who does not take its answers gets no further ones */
+        return bytes.len > 0 && !outbox_is_blocked(&front->out) ? feed_head(front, bytes) : 0;
     case H1_FRONT_CALL:
         return !front->is_body_ended && front->is_reading ? feed_body(front, bytes) : 0;
     case H1_FRONT_TUNNEL:
@@ -183,10 +188,20 @@ static void front_next(struct h1_front *front)
         inbox_consume(&front->in, used);
 }
 
+static void connection_lost(struct h1_front *front)
+{
+    if (front->state == H1_FRONT_CALL || front->state == H1_FRONT_TUNNEL)
+        front->handler->on_hangup(front);
+    else
+        h1_front_close(front, STREAM_END_ORDERLY);
+}
+
 static void on_next_task(struct loop_task *task)
 {
     struct h1_front *front = CONTAINER_OF(task, struct h1_front, next_task);
-    if (inbox_length(&front->in) > 0)
+    if (front->out.is_failed)
+        connection_lost(front);
+    else if (inbox_length(&front->in) > 0)
         front_next(front);
     codec_uncork(front->codec);
     watch_stream(front);
@@ -210,14 +225,6 @@ static void caller_left(struct h1_front *front)
         h1_front_close(front, STREAM_END_ORDERLY);
         break;
     }
-}
-
-static void connection_lost(struct h1_front *front)
-{
-    if (front->state == H1_FRONT_CALL || front->state == H1_FRONT_TUNNEL)
-        front->handler->on_hangup(front);
-    else
-        h1_front_close(front, STREAM_END_ORDERLY);
 }
 
 static void front_readable(struct h1_front *front)
@@ -247,23 +254,49 @@ static void sent_all(struct h1_front *front)
 {
     if (front->state != H1_FRONT_FLUSH)
         return;
-    if (front->is_body_ended && inbox_length(&front->in) == 0)
+    if (front->is_body_ended && !front->is_lost && inbox_length(&front->in) == 0)
         h1_front_close(front, STREAM_END_ORDERLY);
     else
         start_linger(front);
+}
+
+/* After an answer a caller that reads nothing must not keep the connection for ever. During a call the call has its own
+ * timeouts. */
+static void watch_reader(struct h1_front *front)
+{
+    const bool is_answered = front->state == H1_FRONT_IDLE || front->state == H1_FRONT_FLUSH;
+    if (is_answered && outbox_is_blocked(&front->out))
+        wheel_set(front->codec->loop->wheel, &front->timer, mono_add(front->codec->loop->now, H1_FRONT_FLUSH_TIME));
+}
+
+static void taken_all(struct h1_front *front)
+{
+    switch (front->state) {
+    case H1_FRONT_FLUSH:
+        sent_all(front);
+        break;
+    case H1_FRONT_IDLE:
+        wheel_clear(front->codec->loop->wheel, &front->timer);
+        front->idle_since = front->codec->loop->now;
+        if (inbox_length(&front->in) > 0)
+            loop_defer(front->codec->loop, &front->next_task);
+        break;
+    default:
+        front->handler->on_writable(front);
+        break;
+    }
 }
 
 static void on_event(struct stream *stream, unsigned flags)
 {
     struct h1_front *front = CONTAINER_OF(stream, struct h1_front, stream);
     if (flags & STREAM_WRITABLE) {
+        const uint64_t sent_before = front->out.sent_bytes;
         const bool is_drained = outbox_resume(&front->out);
-        if (front->out.is_failed)
-            connection_lost(front);
-        else if (is_drained && front->state == H1_FRONT_FLUSH)
-            sent_all(front);
-        else if (is_drained)
-            front->handler->on_writable(front);
+        if (front->out.sent_bytes != sent_before)
+            watch_reader(front);
+        if (is_drained)
+            taken_all(front);
     }
     if (!is_closed(front) && (flags & STREAM_READABLE))
         front_readable(front);
@@ -294,6 +327,12 @@ static void on_timer(struct timer *timer, mono_ns now)
         h1_front_close(front, STREAM_END_ORDERLY);
 }
 
+static void on_write_failed(struct outbox *out)
+{
+    struct h1_front *front = CONTAINER_OF(out, struct h1_front, out);
+    loop_defer(front->codec->loop, &front->next_task);
+}
+
 struct h1_front *h1_front_open(struct codec *codec, int fd, const struct h1_front_handler *handler, void *context)
 {
     struct h1_front *front = calloc(1, sizeof *front);
@@ -307,7 +346,7 @@ struct h1_front *h1_front_open(struct codec *codec, int fd, const struct h1_fron
     front->handler = handler;
     front->context = context;
     front->is_body_ended = true;
-    outbox_init(&front->out, codec, &front->stream);
+    outbox_init(&front->out, codec, &front->stream, on_write_failed);
     arena_init(&front->arena, &codec->chunks, TRAILER_ARENA_BYTES);
     timer_init(&front->timer, on_timer);
     loop_task_init(&front->next_task, on_next_task);
@@ -324,6 +363,8 @@ void h1_front_close(struct h1_front *front, enum stream_ending ending)
         return;
     if (ending == STREAM_END_ORDERLY)
         outbox_flush(&front->out);
+    if (outbox_is_blocked(&front->out) || front->out.is_failed)
+        ending = STREAM_END_RESET; /* what is cut short must not look whole */
     front->state = H1_FRONT_CLOSED;
     list_remove(&front->idle_link);
     wheel_clear(front->codec->loop->wheel, &front->timer);
@@ -355,6 +396,7 @@ void h1_front_finish(struct h1_front *front, bool is_last)
     arena_fini(&front->arena);
     if (front->may_persist && front->is_body_ended && !is_last && !front->is_last && !front->out.is_failed) {
         become_idle(front);
+        watch_reader(front);
         if (inbox_length(&front->in) > 0)
             loop_defer(front->codec->loop, &front->next_task);
         watch_stream(front);
@@ -363,9 +405,11 @@ void h1_front_finish(struct h1_front *front, bool is_last)
     outbox_flush(&front->out);
     front->state = H1_FRONT_FLUSH;
     if (front->out.is_failed)
-        h1_front_close(front, STREAM_END_ORDERLY);
+        h1_front_close(front, STREAM_END_RESET);
     else if (!outbox_is_blocked(&front->out))
         sent_all(front);
+    else
+        watch_reader(front);
     watch_stream(front);
 }
 
@@ -385,6 +429,7 @@ void h1_front_start_tunnel(struct h1_front *front)
     CHECK_OBJ(front, H1_FRONT_MAGIC);
     INVARIANT(front->state == H1_FRONT_CALL);
     front->state = H1_FRONT_TUNNEL;
+    front->is_reading = false;
     front->is_body_ended = false;
     front->may_persist = false;
 }
@@ -406,7 +451,7 @@ static void send_head(struct h1_front *front, const struct message *msg, const s
     if (buf != NULL && h1_write_response(msg, edit, buf, cap, &len) == OK)
         outbox_put(&front->out, span_make(buf, len));
     else
-        front->out.is_failed = true;
+        outbox_fail(&front->out);
     free(buf);
 }
 
@@ -450,7 +495,7 @@ void h1_front_send_end(struct h1_front *front, struct span trailers)
     if (h1_write_last_chunk(trailers, last, sizeof last, &len) == OK)
         outbox_put(&front->out, span_make(last, len));
     else
-        front->out.is_failed = true;
+        outbox_fail(&front->out);
 }
 
 void h1_front_send_raw(struct h1_front *front, struct span bytes)
@@ -463,8 +508,8 @@ void h1_front_send_fin(struct h1_front *front)
 {
     CHECK_OBJ(front, H1_FRONT_MAGIC);
     outbox_flush(&front->out);
-    if (stream_shutdown_write(&front->stream) != OK)
-        stream_want(&front->stream, true, false); /* the failure shows at the next read */
+    if (!front->out.is_failed && stream_shutdown_write(&front->stream) != OK)
+        outbox_fail(&front->out);
 }
 
 void h1_front_flush(struct h1_front *front)

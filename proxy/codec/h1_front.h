@@ -25,6 +25,8 @@
 #define H1_FRONT_INBOX_BYTES (128 * 1024) /* pipelined bytes kept while a call runs; then reading stops */
 #define H1_FRONT_LINGER_TIME (5 * NS_PER_S)    /* how long a refused caller may go on sending before the connection ends */
 
+#define H1_FRONT_FLUSH_TIME (30 * NS_PER_S) /* how long an answered caller may take not one byte; attack: callers that never read */
+
 struct h1_front;
 
 struct h1_front_handler {
@@ -62,7 +64,7 @@ struct h1_front {
     struct h1_scan scan;
     struct h1_body body;
     struct arena arena; /* of request trailers */
-    struct timer timer; /* header timeout, linger */
+    struct timer timer; /* header timeout; a caller that does not take the rest of its answer; linger */
     struct loop_task next_task; /* bytes in the inbox wait to be looked at */
     struct list idle_link;
     mono_ns idle_since;
@@ -72,6 +74,7 @@ struct h1_front {
     bool is_last;        /* a response said Connection: close */
     bool is_draining;    /* no further request is taken */
     bool is_body_ended;  /* on_body_end was told, or there was none */
+    bool is_lost;        /* a fault in its bytes: where the next message begins nobody knows */
     uint64_t requests;
 };
 

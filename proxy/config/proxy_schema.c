@@ -15,7 +15,7 @@
 
 static const struct word protocol_words[] = {{"auto", PROTOCOL_AUTO},   {"http1", PROTOCOL_HTTP1},
                                              {"http2", WORD_LATER}, {"grpc", WORD_LATER},
-                                             {"tcp", PROTOCOL_TCP},     {NULL, 0}};
+                                             {"tcp", WORD_LATER},     {NULL, 0}};
 static const struct word drain_words[] = {
     {"serve", DRAIN_SERVE}, {"refuse", DRAIN_REFUSE}, {NULL, 0}};
 static const struct word format_words[] = {
@@ -196,7 +196,7 @@ static const struct field limits_fields[] = {
      FIELD_AT(struct limits_config, max_memory_bytes),
      .min = 16 << 20,
      .max = MAX_SIZE,
-     .doc = "left out: 70 % of the cgroup's limit, where there is one"},
+     .doc = "left out: 70 % of the cgroup's limit, or 256MiB where there is none"},
 };
 static const struct block limits_block = {
     .name = "limits",

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define ARENA_CHUNKS 256
+#define DEFAULT_MEMORY_BYTES (UINT64_C(256) << 20) /* POLICY section 6: where no cgroup sets a limit */
 
 /* ---- the perform loop ---- */
 
@@ -43,6 +44,8 @@ static void take_limits(struct proxy *proxy, const struct proxy_config *cfg)
     proxy->drain_cfg = cfg->drain;
     if (proxy->limits.max_memory_bytes == 0)
         proxy->limits.max_memory_bytes = cgroup_memory_limit();
+    if (proxy->limits.max_memory_bytes == 0)
+        proxy->limits.max_memory_bytes = DEFAULT_MEMORY_BYTES;
     const struct h1_limits limits = {
         .max_line_bytes = cfg->limits.max_line_bytes,
         .max_header_bytes = cfg->limits.max_header_bytes,

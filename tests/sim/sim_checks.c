@@ -154,6 +154,30 @@ static void check_call(const struct sim_call *visit)
     check_timer(call);
 }
 
+static void check_on_time(const struct sim_call *visit, mono_ns a_tick_ago)
+{
+    const struct call *call = &visit->call;
+    const bool is_enforced = call->lane->policy->timeouts.mode == POLICY_ENFORCE;
+    const bool is_waiting = call->step == CALL_STEP_QUEUED || call->step == CALL_STEP_ATTEMPT;
+    if (is_waiting && call->body_wait_at == MONO_NEVER)
+        INVARIANT(a_tick_ago < visit->deadline_at);
+    if (call->step == CALL_STEP_QUEUED && !visit->sim->has_reloads)
+        INVARIANT(a_tick_ago - call->line_joined_at <
+                  (call->line == &call->tokens->line
+                       ? call->lane->rate->rate_cfg.wait + NS_PER_MS
+                       : call->lane->bulkhead->bulkhead_cfg.pending_timeout));
+    if (call->step == CALL_STEP_ATTEMPT)
+        INVARIANT(!is_enforced || a_tick_ago < deadline_next(&call->deadline));
+    if (call->step == CALL_STEP_BACKOFF)
+        INVARIANT(a_tick_ago < call->not_before);
+}
+
+void sim_check_on_time(const struct sim *sim)
+{
+    LIST_FOREACH (link, &sim->calls)
+        check_on_time(CONTAINER_OF(link, struct sim_call, link), sim->now - NS_PER_MS);
+}
+
 /* ---- rooms ---- */
 
 static uint32_t length_of(const struct list *head)

@@ -473,6 +473,7 @@ static void pass_time(struct sim *sim)
         wheel_advance(sim->wheel, sim->now);
         perform_all(sim);
         sim_check(sim);
+        sim_check_on_time(sim);
     }
     sim->now = until;
     if (sim_chance(sim, 80))
@@ -552,6 +553,7 @@ void sim_drain(struct sim *sim)
         sim_check(sim);
         sim->now += DRAIN_STEP;
         wheel_advance(sim->wheel, sim->now);
+        sim_check_on_time(sim);
     }
     INVARIANT(sim->call_count == 0 && sim->begun == sim->finished);
     INVARIANT(sim->granted == sim->settled);

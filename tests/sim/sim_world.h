@@ -91,6 +91,10 @@ void sim_free(struct sim **sim);
 void sim_check(struct sim *sim);
 /* sim_checks.c: all invariants. */
 
+void sim_check_on_time(const struct sim *sim);
+/* Just after the wheel was advanced to now: nothing is still there whose time was over a tick ago.
+ */
+
 void sim_note_progress(struct sim_call *call);
 /* sim_checks.c: logs what the call began since it was last looked at, and checks that it might. */
 
