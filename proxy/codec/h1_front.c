@@ -221,6 +221,13 @@ static void caller_left(struct h1_front *front)
         break;
     case H1_FRONT_FLUSH:
         break; /* it may still read what we send; a reset shows at the next write */
+    case H1_FRONT_IDLE:
+        list_remove(&front->idle_link);
+        inbox_fini(&front->in);
+        front->state = H1_FRONT_FLUSH;
+        if (!outbox_is_blocked(&front->out))
+            h1_front_close(front, STREAM_END_ORDERLY);
+        break;
     default:
         h1_front_close(front, STREAM_END_ORDERLY);
         break;

@@ -7,6 +7,13 @@
 /* One read may bring more than the limit after the upstream was stopped. */
 #define KEPT_SLACK_BYTES (2 * (uint64_t)LOOP_READ_BYTES)
 
+/* Without memory to keep it the response is lost: the attempt is ended, and a reply of ours would name the last one. */
+static void lose(struct request *request)
+{
+    attempt_io_abort(request);
+    call_on_attempt_ended(&request->call, request->proxy->loop->now);
+}
+
 void keep_begin(struct request *request)
 {
     struct kept *kept = &request->kept;
@@ -15,14 +22,7 @@ void keep_begin(struct request *request)
     kept->is_on = true;
     replay_init(&kept->body, &request->proxy->replay, CALL_KEPT_BODY_BYTES + KEPT_SLACK_BYTES);
     if (message_copy(request->head, &request->arena, &kept->head) != OK)
-        replay_give_up(&kept->body, REPLAY_POOL_EMPTY);
-}
-
-/* Without memory to keep it the response is lost: the attempt is ended, and a reply of ours would name the last one. */
-static void lose(struct request *request)
-{
-    attempt_io_abort(request);
-    call_on_attempt_ended(&request->call, request->proxy->loop->now);
+        lose(request);
 }
 
 void keep_bytes(struct request *request, struct span bytes)

@@ -12,7 +12,7 @@
 static enum h1_connection connection_word(const struct request *request, enum body_framing framing)
 {
     const struct h1_front *front = request->front;
-    if (framing == BODY_UNTIL_CLOSE || !front->may_persist)
+    if (framing == BODY_UNTIL_CLOSE || !front->may_persist || upload_is_declined(request))
         return H1_CONNECTION_CLOSE;
     return request->msg.version_minor == 0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
 }
@@ -57,26 +57,6 @@ static void body_complete(struct request *request, struct span trailers)
     h1_front_flush(request->front);
 }
 
-void relay_begin(struct request *request)
-{
-    if (request->msg.is_connect || (request->head != NULL && request->head->status == 101)) {
-        tunnel_begin(request);
-        return;
-    }
-    const struct message *head = request->head ? request->head : &request->kept.head;
-    request->is_relaying = true;
-    send_head(request, head);
-    if (request->head == NULL) { /* held back for a retry that is not made: what is kept first, then the rest */
-        const struct span kept = replay_span(&request->kept.body);
-        h1_front_send_body(request->front, kept);
-        request->bytes_out += kept.len;
-        h1_front_flush(request->front);
-        keep_drop(request);
-        h1_back_resume(request->attempt.back);
-        hold_back(request);
-    }
-}
-
 void relay_kept(struct request *request)
 {
     const struct span body = replay_span(&request->kept.body);
@@ -85,6 +65,41 @@ void relay_kept(struct request *request)
     request->bytes_out += body.len;
     body_complete(request, request->kept.trailers);
     delivered(request);
+}
+
+/* Held back for a retry that is not made: what is kept first, then the rest as it comes. */
+static void relay_held(struct request *request)
+{
+    if (request->kept.is_complete) { /* its end came between the decision and now */
+        relay_kept(request);
+        return;
+    }
+    if (request->attempt.back == NULL) {
+        call_on_response_broken(&request->call, REASON_CONNECTION_RESET, request->proxy->loop->now);
+        return;
+    }
+    const struct span held = replay_span(&request->kept.body);
+    send_head(request, &request->kept.head);
+    h1_front_send_body(request->front, held);
+    request->bytes_out += held.len;
+    h1_front_flush(request->front);
+    keep_drop(request);
+    h1_back_resume(request->attempt.back);
+    hold_back(request);
+    upload_restart(request);
+}
+
+void relay_begin(struct request *request)
+{
+    if (request->msg.is_connect || (request->head != NULL && request->head->status == 101)) {
+        tunnel_begin(request);
+        return;
+    }
+    request->is_relaying = true;
+    if (request->head != NULL)
+        send_head(request, request->head);
+    else
+        relay_held(request);
 }
 
 void relay_bytes(struct request *request, struct span bytes)
@@ -110,7 +125,8 @@ void relay_over(struct request *request)
  * the connection ends (RFC 9112 section 9.3). A caller that were cut off in its body might never read the answer. */
 static bool is_upload_going_on(const struct request *request)
 {
-    return !request->is_upload_done && request->front != NULL && h1_back_is_listening(request->attempt.back);
+    return !request->is_upload_done && !upload_is_declined(request) && request->front != NULL &&
+           h1_back_is_listening(request->attempt.back);
 }
 
 void relay_end(struct request *request, struct span trailers)

@@ -189,7 +189,7 @@ void request_cancel(struct request *request)
     request->connection = NULL;
     request->front = NULL;
     connection->request = NULL;
-    h1_front_close(connection->front, STREAM_END_ORDERLY);
+    h1_front_close(connection->front, request->has_response ? STREAM_END_RESET : STREAM_END_ORDERLY);
     call_on_cancel(&request->call, request->proxy->loop->now);
 }
 

@@ -48,6 +48,7 @@ struct request {
     const char *detail; /* of a refusal by the parser */
 
     struct replay replay;
+    size_t replay_sent; /* of `replay`, on the attempt that runs */
     struct span upload_trailers;
     uint64_t bytes_in;
     uint64_t bytes_out;

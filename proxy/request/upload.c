@@ -3,6 +3,8 @@
 
 #include "request/relay.h"
 
+#define REPLAY_PIECE_BYTES 65536
+
 static bool is_sending(const struct request *request)
 {
     return request->has_sent_head && request->attempt.back != NULL && !request->is_tunnel;
@@ -13,13 +15,17 @@ static bool is_sending(const struct request *request)
 static void update_clock(struct request *request)
 {
     const mono_ns now = request->proxy->loop->now;
-    const bool is_callers_turn =
-        !request->msg.expects_continue || request->is_continue_sent || request->bytes_in > 0;
-    const bool waits = is_sending(request) && !request->is_upload_done && is_callers_turn &&
+    const bool waits = is_sending(request) && !request->is_upload_done && !upload_is_declined(request) &&
                        !h1_back_is_blocked(request->attempt.back) && !request->has_response;
     call_resume(&request->call, now);
     if (waits)
         call_pause(&request->call, now);
+}
+
+bool upload_is_declined(const struct request *request)
+{
+    return request->msg.expects_continue && !request->is_continue_sent && request->bytes_in == 0 &&
+           !request->is_upload_done;
 }
 
 static void read_caller(struct request *request, bool is_wanted)
@@ -38,18 +44,45 @@ void upload_begin(struct request *request, const struct policy *policy, const st
     replay_init(&request->replay, &request->proxy->replay, may_repeat ? policy->retry.max_body_bytes : 0);
 }
 
-void upload_open(struct request *request)
+/* Sends what is kept as far as the upstream takes it; true when all of it has gone. */
+static bool send_kept(struct request *request)
 {
     struct h1_back *back = request->attempt.back;
-    request->has_sent_head = true;
-    h1_back_send_body(back, replay_span(&request->replay));
-    if (request->is_upload_done)
+    const struct span kept = replay_span(&request->replay);
+    while (request->replay_sent < kept.len && !h1_back_is_blocked(back)) {
+        const size_t left = kept.len - request->replay_sent;
+        const size_t piece = left < REPLAY_PIECE_BYTES ? left : REPLAY_PIECE_BYTES;
+        h1_back_send_body(back, span_make(kept.data + request->replay_sent, piece));
+        request->replay_sent += piece;
+    }
+    return request->replay_sent >= kept.len;
+}
+
+void upload_go_on(struct request *request)
+{
+    struct h1_back *back = request->attempt.back;
+    if (!is_sending(request))
+        return;
+    const bool is_all_sent = send_kept(request);
+    if (is_all_sent && request->is_upload_done)
         h1_back_send_end(back, request->upload_trailers);
     h1_back_flush(back);
     if (request->is_upload_done)
         return;
-    read_caller(request, !h1_back_is_blocked(back));
+    read_caller(request, is_all_sent && !h1_back_is_blocked(back));
     update_clock(request);
+}
+
+void upload_open(struct request *request)
+{
+    request->replay_sent = 0;
+    upload_restart(request);
+}
+
+void upload_restart(struct request *request)
+{
+    request->has_sent_head = true;
+    upload_go_on(request);
 }
 
 /* A length that cannot be kept is known at the first byte: what is kept until then would be copied for nothing. */
@@ -69,6 +102,7 @@ void upload_bytes(struct request *request, struct span bytes)
     if (!is_sending(request))
         return;
     h1_back_send_body(request->attempt.back, bytes);
+    request->replay_sent = request->replay.length;
     if (h1_back_is_blocked(request->attempt.back))
         read_caller(request, false);
     update_clock(request);
@@ -93,12 +127,4 @@ void upload_stop(struct request *request)
     request->has_sent_head = false;
     read_caller(request, false);
     call_resume(&request->call, request->proxy->loop->now);
-}
-
-void upload_go_on(struct request *request)
-{
-    if (!is_sending(request))
-        return;
-    read_caller(request, !h1_back_is_blocked(request->attempt.back));
-    update_clock(request);
 }

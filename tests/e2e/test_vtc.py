@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from harness.ports import free_port
-from harness.proxy import BINARY
+from harness.proxy import BINARY, sanitizer_env
 from harness.waiting import slack, wait_until
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "vtc"
@@ -20,7 +20,7 @@ def test_the_story_holds(story, peer, tmp_path):
     ports = {name: str(free_port()) for name in ("PORT", "OUTBOUND", "ADMIN")}
     pid_file = tmp_path / "pid"
     env = {**os.environ, **ports, "OUTRIGGER": BINARY, "PID_FILE": str(pid_file),
-           "ASAN_OPTIONS": f"log_path={tmp_path}/sanitizer", "UBSAN_OPTIONS": f"log_path={tmp_path}/sanitizer"}
+           **sanitizer_env(tmp_path / "sanitizer")}
     macros = {"setup": FOLDER / "setup.sh", **{name.lower(): port for name, port in ports.items()}}
     flags = [flag for name, value in macros.items() for flag in ("-D", f"{name}={value}")]
     try:

@@ -13,7 +13,7 @@ MODULES = {
     "base": ([], []),
     "policy": (["base"], []),
     "http": (["base"], []),
-    "telemetry": (["base"], []),
+    "telemetry": (["base", "policy"], []),
     "call": (["base", "policy", "http"], []),
     "config": (["base", "policy"], ["yaml.h"]),
     "net": (["base"], ["uv.h", "mbedtls/", "ares.h", "ares_"]),

@@ -16,9 +16,17 @@ from .metrics import Metrics
 from .ports import free_port
 from .waiting import slack, wait_until
 
-BINARY = os.environ.get("OUTRIGGER", str(pathlib.Path(__file__).resolve().parents[3] / "build/release/outrigger"))
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BINARY = os.environ.get("OUTRIGGER", str(ROOT / "build/release/outrigger"))
 START_SECONDS = 10
 STOP_SECONDS = 20
+
+
+def sanitizer_env(log_path):
+    """Sanitizers write to files of their own: a word there is a failure, whatever the exit code says."""
+    return {"ASAN_OPTIONS": f"log_path={log_path}:detect_leaks=1:detect_stack_use_after_return=1",
+            "UBSAN_OPTIONS": f"log_path={log_path}:print_stacktrace=1",
+            "LSAN_OPTIONS": f"print_suppressions=0:suppressions={ROOT}/tests/lsan.supp"}
 
 
 def indent(text, columns=2):
@@ -94,9 +102,7 @@ class Proxy:
 
     def launch(self, arguments=None):
         """Starts the process; returns at once."""
-        env = {**os.environ, **self.env,
-               "ASAN_OPTIONS": f"log_path={self.sanitizer_path}:detect_leaks=1:detect_stack_use_after_return=1",
-               "UBSAN_OPTIONS": f"log_path={self.sanitizer_path}:print_stacktrace=1"}
+        env = {**os.environ, **sanitizer_env(self.sanitizer_path), **self.env}
         limit = self.fd_limit
 
         def limits():
