@@ -198,16 +198,6 @@ enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES])
 
 /* ---- reload ---- */
 
-static void forget_in_entrances(struct proxy *proxy, const struct target *target)
-{
-    LIST_FOREACH(link, &proxy->entrances)
-    {
-        struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
-        if (target == NULL || entrance->target == target)
-            entrance->target = NULL;
-    }
-}
-
 /* The same document keeps its instances; another one, or none, means that the target starts anew with its next call. */
 static void swap_target(struct proxy *proxy, struct target *target)
 {
@@ -221,7 +211,6 @@ static void swap_target(struct proxy *proxy, struct target *target)
         destination->document = document;
         return;
     }
-    forget_in_entrances(proxy, target);
     target_table_drop(&proxy->targets, target);
 }
 

@@ -34,7 +34,6 @@ struct entrance { /* one listening address and what comes in there */
     struct proxy *proxy;
     struct list link; /* proxy.entrances */
     char upstream[300]; /* "payments:8080" of an explicit listener; "" on outbound */
-    struct target *target; /* of `upstream`, kept while it is in the table; NULL = look it up */
 };
 
 struct destination { /* target->user: what the host keeps of a target */

@@ -94,10 +94,10 @@ void reply_send(struct request *request)
 void reply_without_call(struct connection *connection, struct request *request, enum reason reason, const char *detail)
 {
     struct proxy *proxy = connection->proxy;
-    struct entrance *entrance = connection->entrance;
-    struct metrics_target *metrics = proxy->unroutable;
-    if (entrance->target != NULL)
-        metrics = ((struct destination *)entrance->target->user)->metrics;
+    const struct entrance *entrance = connection->entrance;
+    const struct target *target = target_table_lookup(&proxy->targets, span_of(entrance->upstream));
+    struct metrics_target *metrics =
+        target ? ((struct destination *)target->user)->metrics : proxy->unroutable;
     const bool may_persist = request != NULL && connection->front->may_persist && connection->front->is_body_ended;
     const struct local_reply reply = {
         .reason = reason,

@@ -99,14 +99,6 @@ static enum reason find_by_request(struct proxy *proxy, const struct message *ms
     return find_target(proxy, target_name(name, msg), out);
 }
 
-static enum reason find_by_entrance(struct proxy *proxy, struct entrance *entrance, struct target **out)
-{
-    const enum reason reason = entrance->target ? REASON_NONE
-                                                : find_target(proxy, span_of(entrance->upstream), &entrance->target);
-    *out = entrance->target;
-    return reason;
-}
-
 /* ---- rules ---- */
 
 static struct span header_of(const void *context, struct span name)
@@ -134,7 +126,7 @@ static struct lane *lane_of(struct target *target, const struct message *msg)
     return target->lanes[rule ? rule->index + 1 : 0];
 }
 
-enum reason route_request(struct proxy *proxy, struct entrance *entrance, const struct message *msg,
+enum reason route_request(struct proxy *proxy, const struct entrance *entrance, const struct message *msg,
                           struct lane **out, const char **detail)
 {
     struct target *target = NULL;
@@ -143,7 +135,7 @@ enum reason route_request(struct proxy *proxy, struct entrance *entrance, const 
         *detail = "CONNECT is for the outbound port: this listener leads to one upstream only";
         return REASON_BAD_REQUEST;
     }
-    const enum reason reason = is_explicit ? find_by_entrance(proxy, entrance, &target)
+    const enum reason reason = is_explicit ? find_target(proxy, span_of(entrance->upstream), &target)
                                            : find_by_request(proxy, msg, &target, detail);
     if (reason != REASON_NONE)
         return reason;

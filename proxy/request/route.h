@@ -9,7 +9,7 @@
 #include "http/message.h"
 #include "request/proxy.h"
 
-enum reason route_request(struct proxy *proxy, struct entrance *entrance, const struct message *msg,
+enum reason route_request(struct proxy *proxy, const struct entrance *entrance, const struct message *msg,
                           struct lane **out, const char **detail);
 /* REASON_NONE and the lane (borrowed: call_begin takes its own reference), or why it cannot be served: BAD_REQUEST,
  * LOOP, OVERLOADED; `detail` then says more, or is NULL. `out` is the lane of the target itself where one is known. */

@@ -178,3 +178,13 @@ def test_idle_upstream_connections_leave_after_pool_idle(start, upstream):
     wait_until(lambda: upstream.open_connections == 0, slack(3))
     assert proxy.get().status == 200
     assert upstream.accepted == 2
+
+
+def test_a_listener_outlives_its_place_in_the_table_of_targets(start, upstream):
+    # 4 096 targets at a time: the listener's own leaves the table first, being the oldest idle one.
+    proxy = start()
+    assert proxy.get().status == 200
+    with Client(proxy.outbound) as client:
+        for number in range(4200):
+            client.get("/", host=f"127.{number // 250}.{number % 250}.1:1")
+    assert proxy.get().status == 200
