@@ -192,8 +192,7 @@ struct gate_verdict admission_overdue(const struct call *call, mono_ns now)
 
 void admission_leave(struct call *call, mono_ns now)
 {
-    if (call->line == NULL)
-        return;
+    INVARIANT(call->line != NULL);
     struct token_room *tokens = call->tokens;
     struct slot_room *slots = call->slots;
     leave_line(call, now);
@@ -232,7 +231,7 @@ static enum admission refuse(struct call *call, const struct gate_verdict *verdi
 static bool token_wait_fits(const struct call *call, mono_ns due, mono_ns now)
 {
     const dur_ns wait = call->lane->rate->rate_cfg.wait;
-    return due != MONO_NEVER && due - now <= dur_min(wait, mono_until(now, verdict_deadline(call)));
+    return mono_until(now, due) <= dur_min(wait, mono_until(now, verdict_deadline(call)));
 }
 
 static bool may_join_slots(const struct call *call)

@@ -20,8 +20,7 @@ struct gate_verdict admission_overdue(const struct call *call, mono_ns now);
  * deadline apart). */
 
 void admission_leave(struct call *call, mono_ns now);
-/* Takes a waiting call out of its line (cancelled, timed out, refused). Harmless when it does not
- * wait. */
+/* Takes a waiting call out of its line (cancelled, timed out, refused). */
 
 void admission_release(struct call *call, mono_ns now);
 /* Gives the permit's slot back and serves those who wait for it. Harmless when the permit is not

@@ -55,7 +55,8 @@ unsigned call_take_actions(struct call *call)
 void call_fini(struct call *call)
 {
     CHECK_OBJ(call, CALL_MAGIC);
-    INVARIANT(call->step == CALL_STEP_FINISH && call->actions == 0);
+    INVARIANT(call->step == CALL_STEP_FINISH);
+    INVARIANT(call->actions == 0);
     call->magic = 0;
     lane_unref(&call->lane);
 }
@@ -118,7 +119,7 @@ void call_on_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
     struct instance *instance = call->lane->breaker;
-    const bool is_late = call->endpoint_id == CANDIDATE_UNKNOWN && call->endpoint_seat == NULL;
+    const bool is_late = call->endpoint_id == CANDIDATE_UNKNOWN;
     call->endpoint_id = endpoint_id;
     if (!is_late || !instance_is_by_endpoint(instance) || call->permit.is_judged)
         return;
@@ -240,8 +241,7 @@ void call_resume(struct call *call, mono_ns now)
     call->attempt_at = mono_add(call->attempt_at, waited);
     call->lease_at = mono_add(call->lease_at, waited);
     call->body_wait_at = MONO_NEVER;
-    if (call->step == CALL_STEP_ATTEMPT)
-        steps_run(call, CALL_EVENT_CLOCK, now);
+    steps_run(call, CALL_EVENT_CLOCK, now);
 }
 
 dur_ns call_attempt_left(const struct call *call, mono_ns now)

@@ -12,8 +12,8 @@ static void on_moved(struct breaker *breaker, const struct breaker_transition *t
 {
     struct seat *seat = context;
     (void)breaker;
-    if (!list_is_linked(&seat->moved_link))
-        list_append(&seat->engine->moved, &seat->moved_link);
+    list_remove(&seat->moved_link);
+    list_append(&seat->engine->moved, &seat->moved_link);
     seat->engine->host->on_transition(seat, transition);
 }
 

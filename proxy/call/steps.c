@@ -90,7 +90,7 @@ static void step_admit(struct call *call, enum call_event event, mono_ns now)
     switch (admission_ask(call, true, now)) {
     case ADMISSION_PASSED: call_goto(call, CALL_STEP_ATTEMPT); break;
     case ADMISSION_WAITS: call_goto(call, CALL_STEP_QUEUED); break;
-    case ADMISSION_REFUSED: refused(call); break;
+    default: /* REFUSED */ refused(call); break;
     }
 }
 
@@ -571,7 +571,8 @@ static void step_finish(struct call *call, enum call_event event, mono_ns now)
     (void)now;
     if (event != CALL_EVENT_ENTER)
         return;
-    INVARIANT(!call->permit.is_live && call->line == NULL);
+    INVARIANT(!call->permit.is_live);
+    INVARIANT(call->line == NULL);
     wheel_clear(call->engine->wheel, &call->timer);
     call->fate = verdict_fate(call);
     emit(call, CALL_FINISH);

@@ -83,8 +83,6 @@ void lane_unref(struct lane **taken)
 {
     struct lane *lane = *taken;
     *taken = NULL;
-    if (lane == NULL)
-        return;
     CHECK_OBJ(lane, LANE_MAGIC);
     if (--lane->refs > 0)
         return;
@@ -238,8 +236,7 @@ static struct target *target_new(struct call_engine *engine, struct span name,
 /* The table lets go: calls that still hold lanes keep target and instances alive until they end. */
 static void target_detach(struct target *target)
 {
-    const size_t rules = target->lane_count > 0 ? target->lane_count - 1 : 0;
-    target_free_state(target, rules);
+    target_free_state(target, target->lane_count - 1);
     instance_unref(&target->instance);
     struct lane **lanes = target->lanes;
     target->lanes = NULL;
@@ -291,7 +288,7 @@ struct target *target_table_lookup(struct target_table *table, struct span name)
 {
     const uint64_t hash = hash_span(name, table->hash_seed);
     struct target *target = *target_place(table, hash);
-    while (target != NULL && !(target->hash == hash && span_is(span_of(target->name), name)))
+    while (target != NULL && !span_is(span_of(target->name), name))
         target = target->chain;
     if (target == NULL)
         return NULL;

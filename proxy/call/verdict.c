@@ -68,8 +68,7 @@ static struct retry_facts facts_of(const struct call *call)
  * without retries, or one that may not repeat this call, ended nothing. */
 static bool is_end_of_retries(const struct retry_config *cfg, enum retry_skip skip)
 {
-    return cfg->attempts > 0 && skip != RETRY_SKIP_NOT_RETRYABLE && skip != RETRY_SKIP_METHOD &&
-           skip != RETRY_SKIP_CANCELLED;
+    return cfg->attempts > 0 && skip != RETRY_SKIP_METHOD;
 }
 
 /* An answer that is good, or a failure that the policy does not name. */

@@ -139,9 +139,10 @@ static size_t feed(struct h1_front *front, struct span bytes)
     case H1_FRONT_CALL:
         return !front->is_body_ended && front->is_reading ? feed_body(front, bytes) : 0;
     case H1_FRONT_TUNNEL:
-        if (bytes.len > 0 && front->is_reading)
-            front->handler->on_body(front, bytes);
-        return front->is_reading || is_closed(front) ? bytes.len : 0;
+        if (!front->is_reading)
+            return 0;
+        front->handler->on_body(front, bytes); /* may stop the reading, but has taken these */
+        return bytes.len;
     default: /* LINGER, FLUSH: thrown away */
         return bytes.len;
     }
@@ -207,6 +208,16 @@ static void on_next_task(struct loop_task *task)
     watch_stream(front);
 }
 
+/* Between two requests: ends at once, or when the answers that wait for the caller have gone. */
+static void end_idle(struct h1_front *front)
+{
+    list_remove(&front->idle_link);
+    inbox_fini(&front->in);
+    front->state = H1_FRONT_FLUSH;
+    if (!outbox_is_blocked(&front->out))
+        h1_front_close(front, STREAM_END_ORDERLY);
+}
+
 static void caller_left(struct h1_front *front)
 {
     switch (front->state) {
@@ -222,11 +233,7 @@ static void caller_left(struct h1_front *front)
     case H1_FRONT_FLUSH:
         break; /* it may still read what we send; a reset shows at the next write */
     case H1_FRONT_IDLE:
-        list_remove(&front->idle_link);
-        inbox_fini(&front->in);
-        front->state = H1_FRONT_FLUSH;
-        if (!outbox_is_blocked(&front->out))
-            h1_front_close(front, STREAM_END_ORDERLY);
+        end_idle(front);
         break;
     default:
         h1_front_close(front, STREAM_END_ORDERLY);
@@ -391,7 +398,8 @@ void h1_front_drain(struct h1_front *front)
     front->is_draining = true;
     front->may_persist = false;
     if (front->state == H1_FRONT_IDLE)
-        h1_front_close(front, STREAM_END_ORDERLY);
+        end_idle(front);
+    watch_stream(front);
 }
 
 void h1_front_finish(struct h1_front *front, bool is_last)

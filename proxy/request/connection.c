@@ -145,6 +145,14 @@ void connection_refuse(struct entrance *entrance, int fd)
     close(fd);
 }
 
+bool connections_are_flushed(const struct proxy *proxy)
+{
+    LIST_FOREACH(link, &proxy->connections)
+        if (h1_front_is_blocked(CONTAINER_OF(link, struct connection, link)->front))
+            return false;
+    return true;
+}
+
 void connections_sweep(struct proxy *proxy, dur_ns idle)
 {
     LIST_FOREACH_SAFE(link, following, &proxy->codec.idle_fronts)

@@ -26,4 +26,7 @@ void connection_refuse(struct entrance *entrance, int fd);
 void connections_sweep(struct proxy *proxy, dur_ns idle);
 /* Ends connections that have been idle between requests for that long. */
 
+bool connections_are_flushed(const struct proxy *proxy);
+/* Has every caller's socket taken the answers to calls that are over? For the end of a drain. */
+
 #endif

@@ -216,7 +216,10 @@ static void show_shadows(const struct instance *instance, struct metrics_target 
 
 static void on_instance(struct instance *instance)
 {
-    struct metrics_target *target = ((struct destination *)instance->target->user)->metrics;
+    const struct destination *destination = instance->target->user;
+    if (destination == NULL)
+        return; /* no memory: route.c gives the target up */
+    struct metrics_target *target = destination->metrics;
     const uint32_t parts = parts_of(instance);
     show_shadows(instance, target);
     if (parts == instance->user_parts)
@@ -231,8 +234,9 @@ static void on_instance(struct instance *instance)
 
 static void on_lane(struct lane *lane)
 {
-    if (lane->rule_name[0] != '\0')
-        lane->user = metrics_rule_get(((struct destination *)lane->target->user)->metrics, lane->rule_name);
+    const struct destination *destination = lane->target->user;
+    if (lane->rule_name[0] != '\0' && destination != NULL)
+        lane->user = metrics_rule_get(destination->metrics, lane->rule_name);
 }
 
 static void on_lane_gone(struct lane *lane)
@@ -255,6 +259,8 @@ static void on_target_gone(struct target *target)
 {
     struct destination *destination = target->user;
     target->user = NULL;
+    if (destination == NULL)
+        return;
     if (destination->endpoints != NULL)
         endpoint_set_free(&destination->endpoints);
     metrics_target_unref(&destination->metrics);

@@ -69,7 +69,7 @@ static void request_free(struct request *request)
         free(request);
         return;
     }
-    list_append(&proxy->free_requests, &request->link);
+    list_prepend(&proxy->free_requests, &request->link); /* last used, still in the cache */
     proxy->free_request_count++;
 }
 

@@ -81,6 +81,10 @@ static enum reason find_target(struct proxy *proxy, struct span name, struct tar
     if (target_table_add(&proxy->targets, name, plan, proxy->loop->now, &target) != OK)
         return REASON_OVERLOADED;
     struct destination *destination = target->user;
+    if (destination == NULL) {
+        target_table_drop(&proxy->targets, target);
+        return REASON_OVERLOADED;
+    }
     destination->document = document;
     *out = target;
     return REASON_NONE;

@@ -112,10 +112,7 @@ void metrics_read_end(struct metrics *metrics)
 static bool charge(struct metrics *metrics, struct metrics_node *node, uint32_t cap,
                    uint32_t series)
 {
-    bool is_other =
-        metrics->other &&
-        node ==
-            &metrics->other->node; /* it stands for those that found no room, so it has its own */
+    bool is_other = node == &metrics->other->node; /* it stands for those that found no room */
     if (node->series + series > cap ||
         (!is_other && metrics->series + series > metrics->max_series)) {
         cell_add(&metrics->series_dropped, 1);
@@ -148,6 +145,24 @@ bool metrics_open_cell(struct metrics *metrics, struct metrics_node *node, uint3
 
 /* Life of the whole */
 
+static struct metrics_target *make_target(struct metrics *metrics, const char *name, uint64_t hash)
+{
+    size_t len = strlen(name);
+    struct metrics_target *target = calloc(1, sizeof(*target) + len + 1);
+    if (!target) {
+        return NULL;
+    }
+    target->magic = TARGET_MAGIC;
+    target->owner = metrics;
+    target->name_hash = hash;
+    target->node.refs = 1;
+    memcpy(target->name, name, len + 1);
+    for (size_t i = 0; i < SHOWN_REJECTIONS; i++) {
+        cell_set(&target->rejections[shown_rejections[i]], 1);
+    }
+    return target;
+}
+
 struct metrics *metrics_new(uint32_t max_series, const char *version, const char *revision,
                             uint64_t seed)
 {
@@ -158,6 +173,8 @@ struct metrics *metrics_new(uint32_t max_series, const char *version, const char
     metrics->version = version;
     metrics->revision = revision;
     metrics->seed = seed;
+    metrics->other = make_target(metrics, "_other", 0);
+    INVARIANT(metrics->other != NULL);
     return metrics;
 }
 
@@ -181,6 +198,9 @@ void metrics_free(struct metrics **metrics)
         free_nodes(&target->rules);
         free_nodes(&target->instances);
     }
+    if (whole->other->node.series == 0) {
+        free(whole->other);
+    }
     free_nodes(&whole->targets);
     free(whole->config_hash);
     whole->magic = 0;
@@ -190,29 +210,9 @@ void metrics_free(struct metrics **metrics)
 
 /* Targets */
 
-static struct metrics_target *make_target(struct metrics *metrics, const char *name, uint64_t hash)
-{
-    size_t len = strlen(name);
-    struct metrics_target *target = calloc(1, sizeof(*target) + len + 1);
-    if (!target) {
-        return NULL;
-    }
-    target->magic = TARGET_MAGIC;
-    target->owner = metrics;
-    target->name_hash = hash;
-    target->node.refs = 1;
-    memcpy(target->name, name, len + 1);
-    for (size_t i = 0; i < SHOWN_REJECTIONS; i++) {
-        cell_set(&target->rejections[shown_rejections[i]], 1);
-    }
-    return target;
-}
-
 static struct metrics_target *other_target(struct metrics *metrics)
 {
-    if (!metrics->other) {
-        metrics->other = make_target(metrics, "_other", 0);
-        INVARIANT(metrics->other != NULL);
+    if (metrics->other->node.series == 0) {
         metrics->other->node.series = TARGET_FIXED + (uint32_t)SHOWN_REJECTIONS;
         list_publish(&metrics->targets, &metrics->other->node);
     }

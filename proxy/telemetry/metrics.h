@@ -189,7 +189,7 @@ struct metrics {
     uint32_t magic;
     struct metrics_list targets; /* struct metrics_target */
     struct metrics_target *chains[METRICS_HASH_CHAINS];
-    struct metrics_target *other;
+    struct metrics_target *other; /* made at the start, shown once it is used */
     struct metrics_node *retired;
     uint64_t reader; /* odd while the reader reads; atomic */
     uint64_t seed;

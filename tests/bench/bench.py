@@ -232,7 +232,8 @@ def call_once(sock):
     while b"\r\n\r\n" not in received:
         received += sock.recv(65536)
     head, body = received.split(b"\r\n\r\n", 1)
-    length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+    fields = [line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:]]
+    length = next(int(value) for name, value in fields if name == b"content-length")
     while len(body) < length:
         body += sock.recv(65536)
 
@@ -334,7 +335,8 @@ def tell(result):
                for name, row in result["latency"].items()])
     print()
     for gate in result["gates"]:
-        print(f"  {'holds ' if gate['holds'] else 'BROKEN'}  {gate['what']}: {gate['value']:.3g} (at most {gate['limit']})")
+        verdict = "holds " if gate["holds"] else "BROKEN"
+        print(f"  {verdict}  {gate['what']}: {gate['value']:.3g} (at most {gate['limit']})")
 
 
 def judge(result):

@@ -9,11 +9,20 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness.proxy import Proxy  # noqa: E402 (after the path)
+from harness.proxy import Proxy, sanitizer_env  # noqa: E402 (after the path)
 from harness.upstream import BlackHole, Upstream  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = pathlib.Path(os.environ.get("OUTRIGGER_PEERS", ROOT / "build/peers/bin"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sanitizers(tmp_path_factory):
+    """For every process that is started without a Proxy around it: a sanitizer's word there fails the run, too."""
+    folder = tmp_path_factory.mktemp("sanitizers")
+    os.environ.update(sanitizer_env(folder / "report"))
+    yield
+    assert not list(folder.iterdir()), "".join(path.read_text(errors="replace") for path in folder.iterdir())
 
 
 @pytest.fixture

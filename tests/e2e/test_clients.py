@@ -143,7 +143,8 @@ def test_node_fetches(proxy, peer):
             const big = Buffer.from(await (await fetch(base + '/big.txt')).arrayBuffer());
             out.digest = crypto.createHash('sha256').update(big).digest('hex');
             out.gzip = (await (await fetch(base + '/gzip/big.txt')).arrayBuffer()).byteLength;
-            out.statuses = await Promise.all(Array.from({length: 20}, async () => (await fetch(base + '/hello')).status));
+            const status = async () => (await fetch(base + '/hello')).status;
+            out.statuses = await Promise.all(Array.from({length: 20}, status));
             out.posted = await (await fetch(base + '/sink', {method: 'POST', body: 'x'.repeat(1000)})).text();
             const aborted = new AbortController();
             const pending = fetch(base + '/big.txt', {signal: aborted.signal});

@@ -14,7 +14,7 @@ def test_it_serves_without_any_policy(start, upstream):
 
 def test_a_listener_on_ipv6_reaches_an_upstream_on_ipv6(make_proxy):
     server, port = Upstream("::1"), free_port("::1")
-    proxy = make_proxy(listeners=[(f"[::1]:{port}", f"[::1]:{server.port}")]).start()
+    make_proxy(listeners=[(f"[::1]:{port}", f"[::1]:{server.port}")]).start()
     with Client(("::1", port)) as client:
         assert client.get().status == 200
     server.close()

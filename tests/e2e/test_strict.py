@@ -5,35 +5,36 @@ import contextlib
 import pytest
 from harness.client import encode
 from harness.upstream import raw
-from harness.waiting import slack, wait_until
+from harness.waiting import IS_DEBUG_BUILD, slack, wait_until
 
 HOST = b"Host: app.test\r\n"
+POST, GET = b"POST / HTTP/1.1\r\n" + HOST, b"GET / HTTP/1.1\r\n" + HOST
 BAD_REQUESTS = {
-    "length and chunked": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunked and length": b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
-    "two lengths": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-    "a list of lengths": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3, 4\r\n\r\nabcd",
-    "a signed length": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: +3\r\n\r\nabc",
-    "a negative length": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: -3\r\n\r\nabc",
-    "a hexadecimal length": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 0x3\r\n\r\nabc",
-    "an empty length": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: \r\n\r\nabc",
-    "a length that overflows": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 18446744073709551617\r\n\r\na",
-    "an unknown coding": b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-    "chunked not last": b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
-    "chunked twice": b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "a vertical tab in the coding": b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    "length and chunked": POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunked and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    "a list of lengths": POST + b"Content-Length: 3, 4\r\n\r\nabcd",
+    "a signed length": POST + b"Content-Length: +3\r\n\r\nabc",
+    "a negative length": POST + b"Content-Length: -3\r\n\r\nabc",
+    "a hexadecimal length": POST + b"Content-Length: 0x3\r\n\r\nabc",
+    "an empty length": POST + b"Content-Length: \r\n\r\nabc",
+    "a length that overflows": POST + b"Content-Length: 18446744073709551617\r\n\r\na",
+    "an unknown coding": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "chunked not last": POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "chunked twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a vertical tab in the coding": POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
     "chunked in HTTP/1.0": b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a bare LF": b"GET / HTTP/1.1\n" + b"Host: app.test\n\n",
-    "a bare LF between headers": b"GET / HTTP/1.1\r\n" + HOST + b"A: 1\nB: 2\r\n\r\n",
-    "a bare CR in a value": b"GET / HTTP/1.1\r\n" + HOST + b"A: 1\rB: 2\r\n\r\n",
-    "a folded header": b"GET / HTTP/1.1\r\n" + HOST + b"A: 1\r\n 2\r\n\r\n",
+    "a bare LF between headers": GET + b"A: 1\nB: 2\r\n\r\n",
+    "a bare CR in a value": GET + b"A: 1\rB: 2\r\n\r\n",
+    "a folded header": GET + b"A: 1\r\n 2\r\n\r\n",
     "a folded first header": b"GET / HTTP/1.1\r\n A: 1\r\n" + HOST + b"\r\n",
-    "a space before the colon": b"GET / HTTP/1.1\r\n" + HOST + b"A : 1\r\n\r\n",
-    "a header without a name": b"GET / HTTP/1.1\r\n" + HOST + b": 1\r\n\r\n",
-    "a header without a colon": b"GET / HTTP/1.1\r\n" + HOST + b"A\r\n\r\n",
-    "a NUL in a value": b"GET / HTTP/1.1\r\n" + HOST + b"A: \x00\r\n\r\n",
-    "a NUL in a name": b"GET / HTTP/1.1\r\n" + HOST + b"A\x00: 1\r\n\r\n",
-    "two hosts": b"GET / HTTP/1.1\r\n" + HOST + b"Host: other.test\r\n\r\n",
+    "a space before the colon": GET + b"A : 1\r\n\r\n",
+    "a header without a name": GET + b": 1\r\n\r\n",
+    "a header without a colon": GET + b"A\r\n\r\n",
+    "a NUL in a value": GET + b"A: \x00\r\n\r\n",
+    "a NUL in a name": GET + b"A\x00: 1\r\n\r\n",
+    "two hosts": GET + b"Host: other.test\r\n\r\n",
     "the same host twice": b"GET / HTTP/1.1\r\n" + HOST + HOST + b"\r\n",
     "no host": b"GET / HTTP/1.1\r\nA: 1\r\n\r\n",
     "a host with a space": b"GET / HTTP/1.1\r\nHost: app test\r\n\r\n",
@@ -160,25 +161,25 @@ def test_a_bad_chunk_of_a_response_cuts_it_short(quiet_proxy, name):
     assert proxy.get().body == b"ok"
 
 
-def test_a_caller_cannot_make_the_proxy_read_a_head_without_end(quiet_proxy):
+def test_a_head_without_end_is_refused_and_costs_no_memory(quiet_proxy):
     proxy, upstream = quiet_proxy
-    before = len(upstream.requests)
+    before, memory = len(upstream.requests), proxy.memory()[0]
     with proxy.client() as client:
         client.send(b"GET / HTTP/1.1\r\n" + HOST)
-        sent = 0
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it may close while we still send
             for number in range(100_000):
                 client.send(b"X-%d: y\r\n" % number)
-                sent += 1
-        assert sent < 100_000
+        answered = client.read_until_close()
+    assert answered == b"" or answered.startswith(b"HTTP/1.1 431")
     assert len(upstream.requests) == before
+    assert IS_DEBUG_BUILD or proxy.memory()[0] - memory < 1024 * 1024
 
 
 @pytest.mark.parametrize("name, request_bytes", [
     ("line", b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
     ("header line", b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 20_000 + b"\r\n\r\n"),
-    ("header bytes", b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"A%d: %s\r\n" % (n, b"a" * 8000) for n in range(10)) + b"\r\n"),
-    ("header count", b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"A%d: 1\r\n" % n for n in range(101)) + b"\r\n"),
+    ("header bytes", GET + b"".join(b"A%d: %s\r\n" % (n, b"a" * 8000) for n in range(10)) + b"\r\n"),
+    ("header count", GET + b"".join(b"A%d: 1\r\n" % n for n in range(101)) + b"\r\n"),
 ], ids=["line", "header line", "header bytes", "header count"])
 def test_what_is_larger_than_the_limits_is_431(quiet_proxy, name, request_bytes):
     proxy, upstream = quiet_proxy

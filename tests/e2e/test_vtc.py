@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from harness.ports import free_port
-from harness.proxy import BINARY, sanitizer_env
+from harness.proxy import BINARY
 from harness.waiting import slack, wait_until
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "vtc"
@@ -19,8 +19,7 @@ STORIES = sorted(FOLDER.glob("*.vtc"))
 def test_the_story_holds(story, peer, tmp_path):
     ports = {name: str(free_port()) for name in ("PORT", "OUTBOUND", "ADMIN")}
     pid_file = tmp_path / "pid"
-    env = {**os.environ, **ports, "OUTRIGGER": BINARY, "PID_FILE": str(pid_file),
-           **sanitizer_env(tmp_path / "sanitizer")}
+    env = {**os.environ, **ports, "OUTRIGGER": BINARY, "PID_FILE": str(pid_file)}
     macros = {"setup": FOLDER / "setup.sh", **{name.lower(): port for name, port in ports.items()}}
     flags = [flag for name, value in macros.items() for flag in ("-D", f"{name}={value}")]
     try:
@@ -30,7 +29,6 @@ def test_the_story_holds(story, peer, tmp_path):
         end_proxy(pid_file)
     exit_code = done.returncode
     assert exit_code == 0, (done.stdout + done.stderr)[-6000:]
-    assert not list(tmp_path.glob("sanitizer.*")), [path.read_text() for path in tmp_path.glob("sanitizer.*")]
 
 
 def end_proxy(pid_file):

@@ -28,7 +28,8 @@ MODULES = {
     "init": (["base"], ["libnftables", "nftables/"]),
 }
 
-FOREIGN = re.compile(r"^(uv|h2o|yaml|ares|ares_\w+|jansson)\.h$|^(mbedtls|nghttp2|openssl|h2o|uv|libnftables|nftables)/")
+FOREIGN = re.compile(r"^(uv|h2o|yaml|ares|ares_\w+|jansson)\.h$|"
+                     r"^(mbedtls|nghttp2|openssl|h2o|uv|libnftables|nftables)/")
 SOCKETS = re.compile(r"^(sys/(socket|un|epoll|select|ioctl)|netinet/\w+|arpa/inet|netdb|poll|net/if)\.h$")
 WITHOUT_SOCKETS = {"policy", "http", "telemetry", "call", "config"}
 

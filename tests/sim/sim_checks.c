@@ -55,8 +55,7 @@ static void check_rate(const struct instance *instance, mono_ns now)
 
 static void check_not_open(const struct breaker *breaker, mono_ns now)
 {
-    const bool is_open =
-        breaker->state == BREAKER_OPEN || breaker->state == BREAKER_FORCED_OPEN;
+    const bool is_open = breaker->state == BREAKER_OPEN || breaker->state == BREAKER_FORCED_OPEN;
     INVARIANT(!is_open || breaker->entered_at == now || breaker->cfg.mode == POLICY_SHADOW ||
               breaker->cfg.mode == POLICY_OFF);
 }
@@ -113,24 +112,19 @@ static void check_timer(const struct call *call)
     const bool is_paused = call->body_wait_at != MONO_NEVER;
     const struct timeouts_config *timeouts = &call->lane->policy->timeouts;
     switch (call->step) {
-    case CALL_STEP_QUEUED:
-        INVARIANT(timer_is_set(&call->timer));
-        break;
+    case CALL_STEP_QUEUED: INVARIANT(timer_is_set(&call->timer)); break;
     case CALL_STEP_ATTEMPT:
         INVARIANT(fires_by(call, deadline_next(&call->deadline)));
         INVARIANT(is_paused || fires_by(call, call->lease_at));
         INVARIANT(!is_paused || call->engine->body_idle == 0 ||
                   fires_by(call, call->body_wait_at + call->engine->body_idle));
         break;
-    case CALL_STEP_BACKOFF:
-        INVARIANT(fires_by(call, call->not_before));
-        break;
+    case CALL_STEP_BACKOFF: INVARIANT(fires_by(call, call->not_before)); break;
     case CALL_STEP_RELAY:
         INVARIANT(timeouts->mode != POLICY_ENFORCE || timeouts->idle == 0 ||
                   fires_by(call, call->touched_at + timeouts->idle));
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -214,9 +208,8 @@ static bool check_slots(const struct sim *sim, const struct slot_room *room)
         check_line(&room->lines[i]);
         INVARIANT(room->lines[i].length == 0 || !bulkhead_has_room(bulkhead, slot_of_line(i)));
     }
-    const bool is_over =
-        in_flight[BULKHEAD_ATTEMPT] > bulkhead->limit[BULKHEAD_ATTEMPT] ||
-        in_flight[BULKHEAD_STREAM] > bulkhead->limit[BULKHEAD_STREAM];
+    const bool is_over = in_flight[BULKHEAD_ATTEMPT] > bulkhead->limit[BULKHEAD_ATTEMPT] ||
+                         in_flight[BULKHEAD_STREAM] > bulkhead->limit[BULKHEAD_STREAM];
     INVARIANT(!is_over || sim->may_be_over_limit);
     return is_over;
 }

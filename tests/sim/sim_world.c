@@ -243,6 +243,7 @@ static void begin(struct sim *sim)
                                .is_method_listed = !is_post,
                                .is_idempotent = !is_post,
                                .is_tunnel = sim_chance(sim, 10),
+                               .is_upgrade = sim_chance(sim, 10),
                                .caller_deadline = DUR_FOREVER};
     if (sim_chance(sim, 15))
         facts.caller_deadline = (dur_ns)rng_below(&sim->rng, 400) * MS;
@@ -252,9 +253,9 @@ static void begin(struct sim *sim)
     call->paused_at = MONO_NEVER;
     call->deadline_at = MONO_NEVER;
     if (timeouts->mode == POLICY_ENFORCE)
-        call->deadline_at = mono_add(
-            sim->now, dur_min(timeouts->request > 0 ? timeouts->request : DUR_FOREVER,
-                              facts.caller_deadline));
+        call->deadline_at =
+            mono_add(sim->now, dur_min(timeouts->request > 0 ? timeouts->request : DUR_FOREVER,
+                                       facts.caller_deadline));
     list_append(&sim->calls, &call->link);
     sim->call_count++;
     sim->begun++;

@@ -14,17 +14,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SIM_CALLS 40   /* at a time */
+#define SIM_CALLS 40 /* at a time */
 #define SIM_RULES 2
-#define SIM_KEYS 5     /* against max_keys 3 */
-#define SIM_LOG 4096   /* moments of one kind that are remembered */
+#define SIM_KEYS 5   /* against max_keys 3 */
+#define SIM_LOG 4096 /* moments of one kind that are remembered */
 #define SIM_ENDPOINTS 3
 
 enum upstream { /* what the upstream of a call is at */
-    UPSTREAM_NONE = 0,
-    UPSTREAM_CONNECTING,
-    UPSTREAM_THINKING,
-    UPSTREAM_ANSWERING, /* the head is out, the body is not complete */
+                UPSTREAM_NONE = 0,
+                UPSTREAM_CONNECTING,
+                UPSTREAM_THINKING,
+                UPSTREAM_ANSWERING, /* the head is out, the body is not complete */
 };
 
 struct sim_snapshot { /* a config; the engine's references alone keep it alive */
@@ -60,8 +60,8 @@ struct sim_log { /* a ring of moments */
 struct sim {
     uint64_t seed;
     struct wheel *wheel;
-    struct rng rng;      /* of the behaviour */
-    struct rng own_rng;  /* of the engine */
+    struct rng rng;     /* of the behaviour */
+    struct rng own_rng; /* of the engine */
     struct call_engine engine;
     struct target_table targets;
     struct target *target;

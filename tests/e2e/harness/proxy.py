@@ -48,7 +48,8 @@ def policy_document(spec, host="*", port=None, name="test"):
 
 
 class Proxy:
-    """Made by the fixtures `start` and `make_proxy`. `upstream` is an Upstream or an address; `port` is its first explicit listener, `outbound` its forward proxy port."""
+    """Made by the fixtures `start` and `make_proxy`. `upstream` is an Upstream or an address; `port` is its first
+    explicit listener, `outbound` its forward proxy port."""
 
     def __init__(self, folder, upstream=None, policy=None, *, listeners=None, spec="", documents=(), protocol=None,
                  fd_limit=None, env=None):

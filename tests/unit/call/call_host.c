@@ -332,9 +332,9 @@ static struct plan world_plan(struct world *world)
 void world_open(struct world *world)
 {
     const struct plan plan = world_plan(world);
-    cr_assert_eq(target_table_add(&world->targets, SPAN("payments:80"), &plan, world->now,
-                                  &world->target),
-                 OK);
+    cr_assert_eq(
+        target_table_add(&world->targets, SPAN("payments:80"), &plan, world->now, &world->target),
+        OK);
     cr_assert_eq(target_table_lookup(&world->targets, SPAN("payments:80")), world->target);
 }
 

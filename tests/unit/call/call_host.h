@@ -41,7 +41,7 @@ struct world {
     struct list visits;
     uint64_t endpoints[WORLD_ENDPOINTS]; /* what `candidate` may offer; none: CANDIDATE_UNKNOWN */
     size_t endpoint_count;
-    bool is_reply_slow;       /* the test says `deliver` for replies too */
+    bool is_reply_slow; /* the test says `deliver` for replies too */
     uint32_t snapshot_refs;
     int ready_signals;
     int targets_live, lanes_live, instances_live, seats_live;
@@ -67,7 +67,7 @@ struct visit { /* one call, and what was seen of it */
     bool is_wire_slow; /* the test says `on_wire`: the attempt's connection takes its time */
     bool is_working;   /* its upstream is at work */
     int starts, aborts, keeps, relays, replies, cuts, finishes;
-    bool was_fresh;    /* needs_fresh at the last start */
+    bool was_fresh; /* needs_fresh at the last start */
     mono_ns started_at;
     mono_ns over_at;
     bool got_kept; /* the reply was the kept head */

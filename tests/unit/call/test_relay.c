@@ -202,6 +202,26 @@ Test(relay, counts_an_upgrade_among_the_connections_even_above_their_limit)
     answer(b, 200);
 }
 
+Test(relay, counts_a_request_for_an_upgrade_among_the_connections_from_the_start)
+{
+    with_bulkhead(&w.policy, 1, 1, 1000);
+    w.policy.bulkhead.max_connections = 1;
+    world_open(&w);
+    struct call_facts facts = get_facts;
+    facts.is_upgrade = true;
+    struct visit *a = world_call_with(&w, &facts);
+    struct visit *b = world_call_with(&w, &facts);
+    cr_assert_eq(slots(BULKHEAD_CONNECTION), 1u);
+    cr_assert_eq(slots(BULKHEAD_ATTEMPT), 0u);
+    cr_assert_eq(step_of(b), CALL_STEP_QUEUED);
+    head_with(a, (struct call_head){.status = 101, .is_upgrade = true});
+    cr_assert_eq(slots(BULKHEAD_CONNECTION), 1u);
+    tunnel_closes(a);
+    cr_assert_eq(b->starts, 1);
+    answer(b, 200);
+    cr_assert_eq(slots(BULKHEAD_CONNECTION), 0u, "also when the upstream does not upgrade");
+}
+
 Test(relay, counts_an_upgrade_where_there_is_no_bulkhead_nowhere)
 {
     world_open(&w);

@@ -88,8 +88,7 @@ Test(retry, aborts_a_failed_answer_that_still_arrives_when_the_next_attempt_may_
 Test(retry, answers_with_the_kept_head_when_no_further_attempt_reaches_the_wire)
 {
     world_open(&w);
-    struct visit *a =
-        world_call_on(&w, w.target->lanes[0], &get_facts, NULL, true);
+    struct visit *a = world_call_on(&w, w.target->lanes[0], &get_facts, NULL, true);
     on_wire(a);
     answer(a, 503);
     world_advance(&w, 10);
@@ -524,6 +523,20 @@ Test(retry, is_transparent_past_a_timeout_that_is_only_a_shadow)
     struct visit *a = world_call(&w);
     world_jump(&w, 100 * MS);
     fail_with(a, stale);
+    cr_assert_eq(a->starts, 2);
+    answer(a, 200);
+}
+
+Test(retry, is_not_made_earlier_because_a_timer_of_the_attempt_fires)
+{
+    w.policy.timeouts.backend_request = 30 * MS;
+    world_open(&w);
+    struct visit *a = world_call(&w);
+    world_advance(&w, 25);
+    answer(a, 503);
+    world_advance(&w, 9);
+    cr_assert_eq(a->starts, 1);
+    world_advance(&w, 1);
     cr_assert_eq(a->starts, 2);
     answer(a, 200);
 }

@@ -1,0 +1,206 @@
+#include "upstream_bench.h"
+
+static struct upstream_bench bench;
+static int connected, ends, failures;
+
+static void on_connected(struct h1_back *back)
+{
+    (void)back;
+    connected++;
+}
+
+static void on_head(struct h1_back *back, struct message *msg)
+{
+    (void)back;
+    (void)msg;
+}
+
+static void on_end(struct h1_back *back, struct span trailers)
+{
+    (void)back;
+    (void)trailers;
+    ends++;
+}
+
+static void on_failed(struct h1_back *back, enum reason reason, const char *detail)
+{
+    (void)back;
+    (void)reason;
+    (void)detail;
+    failures++;
+}
+
+static const struct h1_back_handler handler = {
+    .on_connected = on_connected, .on_head = on_head, .on_end = on_end, .on_failed = on_failed};
+
+static void open_bench(void)
+{
+    connected = ends = failures = 0;
+    upstream_bench_open(&bench);
+}
+
+static void close_bench(void)
+{
+    upstream_bench_close(&bench);
+}
+
+TestSuite(pool, .init = open_bench, .fini = close_bench);
+
+#define UNTIL(condition) TURN_UNTIL(bench.wire.loop, condition)
+
+/* A connection after one good exchange; `answer` is the response. */
+static struct h1_back *served(const char *answer)
+{
+    struct h1_back *back = NULL;
+    const int before = ends;
+    const int known = connected;
+    cr_assert_eq(pool_connect(&bench.pool, upstream_bench_endpoint(&bench), &handler, NULL, &back), OK);
+    UNTIL(connected == known + 1);
+    bench.wire.peer = -1;
+    cr_assert(wire_accept(&bench.wire));
+    upstream_bench_send(&bench, back);
+    wire_write(&bench.wire, answer);
+    UNTIL(ends == before + 1);
+    return back;
+}
+
+static struct h1_back *lease(bool may_repeat)
+{
+    return pool_lease(&bench.pool, upstream_bench_endpoint(&bench), may_repeat);
+}
+
+static void idled_for(struct h1_back *back, dur_ns time)
+{
+    back->idle_since -= time;
+}
+
+Test(pool, gives_nothing_when_it_is_empty)
+{
+    cr_assert_null(lease(true));
+}
+
+Test(pool, keeps_nothing_when_pooling_is_off)
+{
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, 0);
+    cr_assert_null(back);
+    cr_assert_eq(bench.pool.idle_count, 0);
+}
+
+Test(pool, keeps_nothing_that_said_close)
+{
+    struct h1_back *back = served("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    pool_release(&bench.pool, &back, NS_PER_S);
+    cr_assert_eq(bench.pool.idle_count, 0);
+}
+
+Test(pool, keeps_nothing_whose_peer_ends_idle_connections_within_a_second)
+{
+    struct h1_back *back = served("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n");
+    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    cr_assert_eq(bench.pool.idle_count, 0);
+}
+
+Test(pool, leaves_a_second_before_the_peers_keep_alive)
+{
+    struct h1_back *back = served("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n");
+    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    const mono_ns now = bench.wire.loop->now;
+    pool_sweep(&bench.pool, mono_add(now, 4 * NS_PER_S - NS_PER_MS));
+    cr_assert_eq(bench.pool.idle_count, 1);
+    pool_sweep(&bench.pool, mono_add(now, 4 * NS_PER_S));
+    cr_assert_eq(bench.pool.idle_count, 0);
+}
+
+Test(pool, gives_the_connection_that_idled_least)
+{
+    struct h1_back *old = served(BENCH_OK);
+    const int old_peer = bench.wire.peer;
+    struct h1_back *young = served(BENCH_OK);
+    struct h1_back *const expected = young;
+    pool_release(&bench.pool, &old, NS_PER_S);
+    pool_release(&bench.pool, &young, NS_PER_S);
+    struct h1_back *leased = lease(true);
+    cr_assert_eq(leased, expected);
+    cr_assert_eq(bench.pool.idle_count, 1);
+    cr_assert_eq(bench.pool.reuses, 1);
+    h1_back_close(&leased);
+    close(old_peer);
+}
+
+Test(pool, gives_no_connection_whose_peer_has_ended_it)
+{
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, NS_PER_S);
+    wire_hang_up(&bench.wire);
+    struct h1_back *leased = lease(false);
+    cr_assert_null(leased);
+    cr_assert_eq(bench.pool.stale, 1);
+}
+
+Test(pool, gives_no_connection_with_unread_bytes)
+{
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, NS_PER_S);
+    wire_write(&bench.wire, "HTTP/1.1 200 OK\r\n");
+    cr_assert_null(lease(false));
+    cr_assert_eq(bench.pool.idle_count, 0);
+}
+
+Test(pool, gives_no_connection_that_was_not_read_dry)
+{
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, NS_PER_S);
+    wire_write(&bench.wire, "HTTP/1.1 200 OK\r\n");
+    CONTAINER_OF(list_first(&bench.pool.idle), struct h1_back, idle_link)->is_drained = false;
+    cr_assert_null(lease(true));
+}
+
+Test(pool, gives_nothing_old_to_a_call_that_may_not_be_repeated)
+{
+    struct h1_back *back = served(BENCH_OK);
+    struct h1_back *const same = back;
+    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    idled_for(same, POOL_SAFE_IDLE + 1);
+    cr_assert_null(lease(false));
+    cr_assert_eq(bench.pool.idle_count, 1);
+    struct h1_back *leased = lease(true);
+    cr_assert_eq(leased, same);
+    h1_back_close(&leased);
+}
+
+Test(pool, drops_an_idle_connection_that_its_peer_ends)
+{
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    wire_hang_up(&bench.wire);
+    UNTIL(bench.pool.open_count == 0);
+    cr_assert_eq(bench.pool.idle_count, 0);
+    cr_assert_eq(failures, 0);
+}
+
+Test(pool, drops_an_idle_connection_that_speaks_unasked)
+{
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    wire_write(&bench.wire, "HTTP/1.1 200 OK\r\n\r\n");
+    UNTIL(bench.pool.open_count == 0);
+}
+
+Test(pool, drops_the_idle_connections_of_an_endpoint_that_leaves)
+{
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    endpoint_set_free(&bench.set);
+    cr_assert_eq(bench.pool.idle_count, 0);
+    UNTIL(bench.pool.open_count == 0);
+}
+
+Test(pool, keeps_no_connection_of_an_endpoint_that_has_left)
+{
+    struct h1_back *back = served(BENCH_OK);
+    endpoint_set_free(&bench.set);
+    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    cr_assert_eq(bench.pool.idle_count, 0);
+    UNTIL(bench.pool.open_count == 0);
+}
