@@ -22,7 +22,8 @@ static const struct command commands[] = {
 
 static void print_help(FILE *out)
 {
-    fputs("Outrigger keeps a workload's calls upright when what they call is slow, failing or overloaded.\n"
+    fputs("Outrigger keeps a workload's calls upright when what they call is slow, failing or "
+          "overloaded.\n"
           "\n"
           "Usage: outrigger COMMAND [OPTIONS]\n"
           "\n",

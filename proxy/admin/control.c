@@ -1,5 +1,5 @@
-/* control.c - see control.h. A command that walks the targets keeps its place as a number of a hash chain: targets may
- * come and go between two slices without harm. */
+/* control.c - see control.h. A command that walks the targets keeps its place as a number of a hash
+ * chain: targets may come and go between two slices without harm. */
 #include "admin/control.h"
 
 #include "base/check.h"
@@ -28,7 +28,7 @@ static void visit_instance(struct control_work *work, struct instance *instance,
         return;
     if (!instance_is_by_endpoint(instance))
         visit(work, &instance->seat);
-    LIST_FOREACH_SAFE(link, following, &instance->endpoint_seats)
+    LIST_FOREACH_SAFE (link, following, &instance->endpoint_seats)
         visit(work, &CONTAINER_OF(link, struct endpoint_seat, link)->seat);
 }
 
@@ -69,11 +69,10 @@ static void set_instance(struct instance *instance, mono_ns now)
     room_table_totals(instance->slots, now, &slots);
     room_table_totals(instance->tokens, now, &tokens);
     set_breaker(instance->user, &instance->seat.breaker, now);
-    metrics_set_bulkhead(instance->user, slots.in_flight[BULKHEAD_ATTEMPT], instance->bulkhead_cfg.max_requests,
-                         slots.queued);
+    metrics_set_bulkhead(instance->user, slots.in_flight[BULKHEAD_ATTEMPT],
+                         instance->bulkhead_cfg.max_requests, slots.queued);
     metrics_set_tokens(instance->user, tokens.millitokens);
-    LIST_FOREACH(link, &instance->endpoint_seats)
-    {
+    LIST_FOREACH (link, &instance->endpoint_seats) {
         struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
         set_breaker(seat->seat.user, &seat->seat.breaker, now);
     }
@@ -88,14 +87,15 @@ static void visit_gauges(struct control_work *work, struct target *target)
         set_instance(target->rule_instances[i], now);
     if (target->lanes[0]->policy->retry.mode != POLICY_OFF) {
         const uint64_t available = retry_budget_available(&target->budget, now);
-        metrics_set_retry_budget(destination->metrics, available == UINT64_MAX ? METRICS_UNLIMITED : available);
+        metrics_set_retry_budget(destination->metrics,
+                                 available == UINT64_MAX ? METRICS_UNLIMITED : available);
     }
 }
 
 static void set_connections(struct proxy *proxy)
 {
     uint64_t idle = 0;
-    LIST_FOREACH(link, &proxy->codec.idle_fronts)
+    LIST_FOREACH (link, &proxy->codec.idle_fronts)
         idle++;
     const uint64_t tunnels = proxy->tunnel_count;
     const uint64_t down = proxy->connection_count;
@@ -131,7 +131,8 @@ static void put_seat(struct control_work *work, struct seat *seat)
     struct text *out = &work->command->reply;
     struct breaker *breaker = &seat->breaker;
     const struct instance *instance = seat->instance;
-    const struct window_counts counts = window_counts(&breaker->window, work->control->proxy->loop->now);
+    const struct window_counts counts =
+        window_counts(&breaker->window, work->control->proxy->loop->now);
     char id[ADMIN_ID_MAX + 1];
     char label[LABEL_BYTES];
     seat_id(seat, id);
@@ -149,8 +150,9 @@ static void put_seat(struct control_work *work, struct seat *seat)
                 instance->breaker_cfg.mode == POLICY_SHADOW ? "shadow" : "enforce");
     put_time(out, "since", breaker->entered_at, work);
     text_printf(out, ",\"reason\":\"%s\"", breaker_cause_word(breaker->last.cause));
-    text_printf(out, ",\"window\":{\"calls\":%u,\"failures\":%u,\"slow\":%u},\"consecutiveFailures\":%u", counts.calls,
-                counts.failures, counts.slow, breaker->consecutive);
+    text_printf(out,
+                ",\"window\":{\"calls\":%u,\"failures\":%u,\"slow\":%u},\"consecutiveFailures\":%u",
+                counts.calls, counts.failures, counts.slow, breaker->consecutive);
     put_time(out, "nextProbe", breaker_next_tick(breaker), work);
     text_put(out, ",\"at\":");
     text_json(out, instance->at_text);
@@ -203,7 +205,8 @@ static void put_document(struct text *out, const struct document *document)
         const char *at = document->policy.at[family];
         if (at == NULL || at[0] == '\0')
             continue;
-        text_printf(out, has_block ? ",\"%s\":" : "\"%s\":", policy_family_word((enum policy_family)family));
+        text_printf(out, has_block ? ",\"%s\":" : "\"%s\":",
+                    policy_family_word((enum policy_family)family));
         text_json(out, at);
         has_block = true;
     }
@@ -240,8 +243,11 @@ static void put_ready(struct admin_command *command, const struct proxy *proxy)
 {
     const bool is_ready = proxy_is_ready(proxy);
     command->status = is_ready ? 200 : 503;
-    text_put(&command->reply, is_ready ? "{\"ready\":true}\n"
-                                       : "{\"ready\":false,\"reason\":\"shutdown\",\"message\":\"the proxy is draining\"}\n");
+    text_put(
+        &command->reply,
+        is_ready
+            ? "{\"ready\":true}\n"
+            : "{\"ready\":false,\"reason\":\"shutdown\",\"message\":\"the proxy is draining\"}\n");
 }
 
 /* ---- slices ---- */
@@ -249,15 +255,9 @@ static void put_ready(struct admin_command *command, const struct proxy *proxy)
 static void visit_target(struct control_work *work, struct target *target)
 {
     switch (work->command->kind) {
-    case ADMIN_REFRESH_GAUGES:
-        visit_gauges(work, target);
-        break;
-    case ADMIN_CIRCUITS:
-        visit_seats(work, target, put_seat);
-        break;
-    default: /* ADMIN_CIRCUIT_ACTION */
-        visit_seats(work, target, act_on_seat);
-        break;
+    case ADMIN_REFRESH_GAUGES: visit_gauges(work, target); break;
+    case ADMIN_CIRCUITS: visit_seats(work, target, put_seat); break;
+    default: /* ADMIN_CIRCUIT_ACTION */ visit_seats(work, target, act_on_seat); break;
     }
 }
 
@@ -267,7 +267,8 @@ static bool run_slice(struct control_work *work)
     const uint32_t end = work->chain + CONTROL_SLICE;
     for (; work->chain < targets->chain_count && work->chain < end; work->chain++) {
         struct target *following;
-        for (struct target *target = targets->chains[work->chain]; target != NULL; target = following) {
+        for (struct target *target = targets->chains[work->chain]; target != NULL;
+             target = following) {
             following = target->chain;
             visit_target(work, target);
         }
@@ -282,7 +283,8 @@ static void finish(struct control_work *work)
         text_put(&command->reply, "]}\n");
     if (command->kind == ADMIN_CIRCUIT_ACTION && !work->has_items) {
         command->status = 404;
-        text_put(&command->reply, "{\"error\":\"not_found\",\"message\":\"no such circuit: GET /circuits lists their ids\"}\n");
+        text_put(&command->reply, "{\"error\":\"not_found\",\"message\":\"no such circuit: GET "
+                                  "/circuits lists their ids\"}\n");
     }
     list_remove(&work->link);
     free(work);
@@ -308,7 +310,8 @@ static void start_walk(struct control *control, struct admin_command *command)
     struct control_work *work = calloc(1, sizeof *work);
     if (work == NULL) {
         command->status = 503;
-        text_put(&command->reply, "{\"error\":\"overloaded\",\"message\":\"no memory for the answer\"}\n");
+        text_put(&command->reply,
+                 "{\"error\":\"overloaded\",\"message\":\"no memory for the answer\"}\n");
         admin_command_complete(command);
         return;
     }
@@ -327,9 +330,7 @@ static void on_mail(struct mail *mail)
     struct admin_command *command = CONTAINER_OF(mail, struct admin_command, mail);
     struct control *control = command->loop_context;
     switch (command->kind) {
-    case ADMIN_PING:
-        admin_command_complete(command);
-        break;
+    case ADMIN_PING: admin_command_complete(command); break;
     case ADMIN_READY:
         put_ready(command, control->proxy);
         admin_command_complete(command);
@@ -338,9 +339,7 @@ static void on_mail(struct mail *mail)
         put_policies(command, control->proxy->snapshot->set);
         admin_command_complete(command);
         break;
-    default:
-        start_walk(control, command);
-        break;
+    default: start_walk(control, command); break;
     }
 }
 
@@ -362,8 +361,7 @@ void control_init(struct control *control, struct proxy *proxy, struct mailbox *
 void control_fini(struct control *control)
 {
     loop_task_cancel(&control->task);
-    LIST_FOREACH_SAFE(link, following, &control->work)
-    {
+    LIST_FOREACH_SAFE (link, following, &control->work) {
         struct control_work *work = CONTAINER_OF(link, struct control_work, link);
         work->command->status = 503;
         finish(work);

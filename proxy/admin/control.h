@@ -1,7 +1,9 @@
-/* control.h - the data loop's answers to the admin server: gauges, readiness, what is loaded, every circuit.
+/* control.h - the data loop's answers to the admin server: gauges, readiness, what is loaded, every
+ * circuit.
  *
- * Runs in the data loop, a slice of targets per turn (about a millisecond at most), so that reading can never stall
- * what it shows. Example: struct control control; control_init(&control, proxy, &mailbox); options.post = control_post. */
+ * Runs in the data loop, a slice of targets per turn (about a millisecond at most), so that reading
+ * can never stall what it shows. Example: struct control control; control_init(&control, proxy,
+ * &mailbox); options.post = control_post. */
 #ifndef OUTRIGGER_ADMIN_CONTROL_H
 #define OUTRIGGER_ADMIN_CONTROL_H
 

@@ -35,9 +35,8 @@ uint64_t hash_span(struct span bytes, uint64_t seed)
 {
     const uint64_t k0 = seed;
     const uint64_t k1 = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-    struct sip s = {
-        k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
-        k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573)};
+    struct sip s = {k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
+                    k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573)};
     const char *at = bytes.data;
     size_t left = bytes.len;
 

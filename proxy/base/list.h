@@ -1,7 +1,7 @@
-/* list.h - an intrusive, circular, doubly linked list. A node knows whether it is linked; removing needs no list.
- * Example: struct list waiting; list_init(&waiting); list_append(&waiting, &call->link);
- *          struct call *first = CONTAINER_OF(list_first(&waiting), struct call, link);
- * The list owns nothing. */
+/* list.h - an intrusive, circular, doubly linked list. A node knows whether it is linked; removing
+ * needs no list. Example: struct list waiting; list_init(&waiting); list_append(&waiting,
+ * &call->link); struct call *first = CONTAINER_OF(list_first(&waiting), struct call, link); The
+ * list owns nothing. */
 #ifndef OUTRIGGER_BASE_LIST_H
 #define OUTRIGGER_BASE_LIST_H
 
@@ -65,9 +65,10 @@ static inline struct list *list_last(const struct list *head)
     return list_is_empty(head) ? NULL : head->prev;
 }
 
-#define LIST_FOREACH(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)
-#define LIST_FOREACH_SAFE(node, following, head)                                                                       \
-    for (struct list *node = (head)->next, *following = node->next; node != (head);                                   \
+#define LIST_FOREACH(node, head)                                                                   \
+    for (struct list *node = (head)->next; node != (head); node = node->next)
+#define LIST_FOREACH_SAFE(node, following, head)                                                   \
+    for (struct list *node = (head)->next, *following = node->next; node != (head);                \
          node = following, following = node->next)
 
 #endif

@@ -1,8 +1,9 @@
 /* mono.h - time as the proxy sees it.
  *
- * One clock (CLOCK_MONOTONIC, nanoseconds) is read once per loop turn and handed down as `now`; nobody below asks a
- * clock. All arithmetic saturates: a deadline that would overflow is MONO_NEVER, a time that has passed is 0 away.
- * Example: deadline = mono_add(now, 3 * NS_PER_S); left = mono_until(now, deadline). */
+ * One clock (CLOCK_MONOTONIC, nanoseconds) is read once per loop turn and handed down as `now`;
+ * nobody below asks a clock. All arithmetic saturates: a deadline that would overflow is
+ * MONO_NEVER, a time that has passed is 0 away. Example: deadline = mono_add(now, 3 * NS_PER_S);
+ * left = mono_until(now, deadline). */
 #ifndef OUTRIGGER_BASE_MONO_H
 #define OUTRIGGER_BASE_MONO_H
 

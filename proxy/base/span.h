@@ -1,5 +1,5 @@
-/* span.h - a slice of bytes that somebody else owns. Not NUL-terminated. A span with data == NULL is "absent";
- * an empty one (len 0, data set) is "present and empty". */
+/* span.h - a slice of bytes that somebody else owns. Not NUL-terminated. A span with data == NULL
+ * is "absent"; an empty one (len 0, data set) is "present and empty". */
 #ifndef OUTRIGGER_BASE_SPAN_H
 #define OUTRIGGER_BASE_SPAN_H
 

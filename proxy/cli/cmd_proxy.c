@@ -1,4 +1,5 @@
-/* cmd_proxy.c - the process around the proxy: options, files, loop, admin server, signals, the end. */
+/* cmd_proxy.c - the process around the proxy: options, files, loop, admin server, signals, the end.
+ */
 #include "cli/cmd_proxy.h"
 
 #include "admin/admin.h"
@@ -32,7 +33,8 @@ static const char help[] =
     "Policies are read again when the files change, and on SIGHUP; SIGTERM drains and ends.\n"
     "\n"
     "  -c, --config FILE|DIR   may be given several times; none: the defaults\n"
-    "      --dns SERVERS       ask these name servers (\"127.0.0.1:5353\") instead of resolv.conf's\n"
+    "      --dns SERVERS       ask these name servers (\"127.0.0.1:5353\") instead of "
+    "resolv.conf's\n"
     "  -h, --help              this page\n"
     "\n"
     "Example:\n"
@@ -61,8 +63,8 @@ struct process {
 
 static int usage_error(const char *what, const char *argument)
 {
-    fprintf(stderr, "outrigger proxy: %s%s%s\nTry: outrigger proxy --help\n", what, argument ? ": " : "",
-            argument ? argument : "");
+    fprintf(stderr, "outrigger proxy: %s%s%s\nTry: outrigger proxy --help\n", what,
+            argument ? ": " : "", argument ? argument : "");
     return 2;
 }
 
@@ -101,12 +103,15 @@ static struct snapshot *load(const struct process *process)
     diagnostics_print(&diagnostics, stderr);
     if (e != OK)
         fprintf(stderr, "outrigger proxy: not started: %s\n",
-                diagnostics.errors > 0 ? "mend the files named above (outrigger check tells the same)" : err_text(e));
+                diagnostics.errors > 0
+                    ? "mend the files named above (outrigger check tells the same)"
+                    : err_text(e));
     diagnostics_fini(&diagnostics);
     return e == OK ? snapshot_new(&set) : NULL;
 }
 
-/* Descriptors: two for each connection. The soft limit is raised as far as it may be; what it then allows is said. */
+/* Descriptors: two for each connection. The soft limit is raised as far as it may be; what it then
+ * allows is said. */
 static void raise_descriptor_limit(const struct limits_config *limits)
 {
     struct rlimit limit;
@@ -116,7 +121,8 @@ static void raise_descriptor_limit(const struct limits_config *limits)
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted - SPARE_DESCRIPTORS)
         log_event(LOG_WARN, "few_descriptors",
-                  LOG_TEXT("limits.maxConnections needs more descriptors than the process may open: raise `ulimit -n`, "
+                  LOG_TEXT("limits.maxConnections needs more descriptors than the process may "
+                           "open: raise `ulimit -n`, "
                            "or lower it"),
                   LOG_UINT("may", limit.rlim_cur), LOG_UINT("wanted", wanted));
 }
@@ -136,20 +142,23 @@ static bool read_token(const char *path, char token[TOKEN_BYTES])
     return true;
 }
 
-static bool add_listeners(struct admin_options *options, const struct address_list *list, bool is_metrics_only)
+static bool add_listeners(struct admin_options *options, const struct address_list *list,
+                          bool is_metrics_only)
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct address_config *at = &list->items[i];
         char text[ADDRESS_TEXT_MAX];
         snprintf(text, sizeof text, at->kind == ADDRESS_ANY ? "0.0.0.0%s" : "%s", at->text);
         if (options->listener_count == ADMIN_LISTENERS_MAX) {
-            fprintf(stderr, "outrigger proxy: more than %d admin and metrics addresses\n", ADMIN_LISTENERS_MAX);
+            fprintf(stderr, "outrigger proxy: more than %d admin and metrics addresses\n",
+                    ADMIN_LISTENERS_MAX);
             return false;
         }
         struct admin_listener *listener = &options->listeners[options->listener_count++];
         listener->is_metrics_only = is_metrics_only;
         if (address_parse(span_of(text), &listener->address) != OK) {
-            fprintf(stderr, "outrigger proxy: %s: not an address that can be listened on\n", at->text);
+            fprintf(stderr, "outrigger proxy: %s: not an address that can be listened on\n",
+                    at->text);
             return false;
         }
     }
@@ -167,7 +176,8 @@ static bool start_admin(struct process *process)
             return false;
         options.token = token;
     }
-    if (!add_listeners(&options, &cfg->admin.listen, false) || !add_listeners(&options, &cfg->metrics, true))
+    if (!add_listeners(&options, &cfg->admin.listen, false) ||
+        !add_listeners(&options, &cfg->metrics, true))
         return false;
     const struct admin_backend backend = control_backend(&process->control);
     if (admin_start(&options, &backend, &process->admin, why) == OK)
@@ -230,8 +240,7 @@ static void stop(struct process *process, bool has_reload)
 
 static void say_started(const struct process *process)
 {
-    LIST_FOREACH(link, &process->proxy->entrances)
-    {
+    LIST_FOREACH (link, &process->proxy->entrances) {
         const struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
         char text[ADDRESS_TEXT_BYTES];
         address_text(listener_address(&entrance->listener), text);
@@ -239,8 +248,9 @@ static void say_started(const struct process *process)
                   LOG_STR("upstream", entrance->upstream[0] ? entrance->upstream : NULL));
     }
     const struct policy_set *set = process->proxy->snapshot->set;
-    log_event(LOG_INFO, "started", LOG_STR("version", OUTRIGGER_VERSION), LOG_UINT("policies", set->document_count),
-              LOG_UINT("rules", set->rule_count), LOG_STR("config", set->hash));
+    log_event(LOG_INFO, "started", LOG_STR("version", OUTRIGGER_VERSION),
+              LOG_UINT("policies", set->document_count), LOG_UINT("rules", set->rule_count),
+              LOG_STR("config", set->hash));
 }
 
 static int run(struct process *process, struct snapshot *snapshot)
@@ -263,7 +273,8 @@ static int run(struct process *process, struct snapshot *snapshot)
     if (!start_admin(process))
         goto out;
     has_reload = true;
-    if (reload_start(&process->reload, process->proxy, &process->mailbox, process->paths, process->path_count) != OK) {
+    if (reload_start(&process->reload, process->proxy, &process->mailbox, process->paths,
+                     process->path_count) != OK) {
         fprintf(stderr, "outrigger proxy: no memory to watch the files\n");
         has_reload = false;
         goto out;
@@ -292,7 +303,8 @@ int cmd_proxy(int argc, char **argv)
     if (snapshot == NULL)
         return 2;
     raise_descriptor_limit(&snapshot->set->proxy.limits);
-    process.metrics = metrics_new(snapshot->set->proxy.limits.max_series, OUTRIGGER_VERSION, "", (uint64_t)getpid() ^ (uint64_t)time(NULL) << 20);
+    process.metrics = metrics_new(snapshot->set->proxy.limits.max_series, OUTRIGGER_VERSION, "",
+                                  (uint64_t)getpid() ^ (uint64_t)time(NULL) << 20);
     process.events = events_new();
     metrics_set_config_hash(process.metrics, snapshot->set->hash);
     metrics_note_reload(process.metrics, true);

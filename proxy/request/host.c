@@ -36,14 +36,10 @@ static struct span key_of(const struct call *call, const struct key_config *key)
     case KEY_HEADER:
         header = message_find_name(&request->msg, span_of(key->header));
         return header ? header->value : SPAN("");
-    case KEY_PATH:
-        return request->msg.path;
-    case KEY_METHOD:
-        return request->msg.method_name;
-    case KEY_CLIENT:
-        return request->connection ? span_of(request->connection->peer) : SPAN("");
-    default:
-        return SPAN("");
+    case KEY_PATH: return request->msg.path;
+    case KEY_METHOD: return request->msg.method_name;
+    case KEY_CLIENT: return request->connection ? span_of(request->connection->peer) : SPAN("");
+    default: return SPAN("");
     }
 }
 
@@ -61,7 +57,8 @@ struct endpoint_set *host_endpoints(struct call *call)
         struct span host;
         uint16_t port;
         route_host_port(call->lane->target->name, &host, &port);
-        if (endpoint_set_new(proxy->loop, proxy->resolver, host, port, &hooks, &destination->endpoints) != OK)
+        if (endpoint_set_new(proxy->loop, proxy->resolver, host, port, &hooks,
+                             &destination->endpoints) != OK)
             return NULL;
     }
     return destination->endpoints;
@@ -76,10 +73,12 @@ struct admits {
 static bool admits(void *context, const struct endpoint *endpoint)
 {
     const struct admits *question = context;
-    return instance_endpoint_may_pass(question->instance, endpoint->id, question->may_probe, question->now);
+    return instance_endpoint_may_pass(question->instance, endpoint->id, question->may_probe,
+                                      question->now);
 }
 
-static uint64_t candidate_of(struct call *call, struct instance *instance, bool may_probe, mono_ns now)
+static uint64_t candidate_of(struct call *call, struct instance *instance, bool may_probe,
+                             mono_ns now)
 {
     struct request *request = request_of(call);
     struct endpoint_set *endpoints = host_endpoints(call);
@@ -99,8 +98,7 @@ static const char *endpoint_label_of(const struct call *call, uint64_t endpoint_
 {
     const struct destination *destination = call->lane->target->user;
     const struct endpoint_set *endpoints = destination->endpoints;
-    LIST_FOREACH(link, &endpoints->members)
-    {
+    LIST_FOREACH (link, &endpoints->members) {
         const struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
         if (endpoint->id == endpoint_id)
             return endpoint->text;
@@ -131,7 +129,8 @@ static void on_waited(struct call *call, enum room_kind line, dur_ns waited)
 
 static void note_for_access_log(struct call *call, enum outcome outcome, dur_ns took)
 {
-    static const char *const statuses[] = {"status_1xx", "status_2xx", "status_3xx", "status_4xx", "status_5xx"};
+    static const char *const statuses[] = {"status_1xx", "status_2xx", "status_3xx", "status_4xx",
+                                           "status_5xx"};
     struct request *request = request_of(call);
     const bool has_head = call->reason == REASON_NONE && outcome != OUTCOME_CANCELLED;
     const unsigned class = has_head ? (unsigned)call->head.status / 100 : 0;
@@ -154,7 +153,8 @@ static void on_attempt_settled(struct call *call, enum outcome outcome, dur_ns u
     metrics_count_attempt(metrics, outcome);
     if (call->reason == REASON_NONE && outcome != OUTCOME_CANCELLED)
         metrics_note_attempt_duration(metrics, until_head);
-    if (access->cfg.mode != ACCESS_OFF && (outcome != OUTCOME_SUCCESS || access->cfg.mode != ACCESS_REFUSALS))
+    if (access->cfg.mode != ACCESS_OFF &&
+        (outcome != OUTCOME_SUCCESS || access->cfg.mode != ACCESS_REFUSALS))
         note_for_access_log(call, outcome, until_head);
 }
 
@@ -224,7 +224,8 @@ static void on_instance(struct instance *instance)
     show_shadows(instance, target);
     if (parts == instance->user_parts)
         return;
-    struct metrics_instance *fresh = parts ? metrics_instance_get(target, rule_of(instance), NULL, parts) : NULL;
+    struct metrics_instance *fresh =
+        parts ? metrics_instance_get(target, rule_of(instance), NULL, parts) : NULL;
     drop_instance_metrics(instance);
     instance->user = fresh;
     instance->user_parts = parts;
@@ -290,7 +291,8 @@ static void on_transition(struct seat *seat, const struct breaker_transition *mo
     const struct instance *instance = seat->instance;
     char label[256];
     seat_label(seat, label, sizeof label);
-    metrics_count_transition(seat->endpoint[0] ? seat->user : instance->user, move->from, move->to, move->cause);
+    metrics_count_transition(seat->endpoint[0] ? seat->user : instance->user, move->from, move->to,
+                             move->cause);
     const struct event event = {
         .wall_ns = loop_wall(proxy->loop),
         .target = instance->target->name,

@@ -1,5 +1,5 @@
-/* host.h - what the engine of `call` asks and is told, by the proxy: keys, replayability, candidates, metrics, events.
- * Loop thread only. */
+/* host.h - what the engine of `call` asks and is told, by the proxy: keys, replayability,
+ * candidates, metrics, events. Loop thread only. */
 #ifndef OUTRIGGER_REQUEST_HOST_H
 #define OUTRIGGER_REQUEST_HOST_H
 

@@ -25,7 +25,8 @@ static uint64_t resident_bytes(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* limits.maxMemory: better to refuse calls by name than to be killed by the kernel with all of them. */
+/* limits.maxMemory: better to refuse calls by name than to be killed by the kernel with all of
+ * them. */
 static void watch_memory(struct proxy *proxy)
 {
     const uint64_t limit = proxy->limits.max_memory_bytes;
@@ -38,16 +39,17 @@ static void watch_memory(struct proxy *proxy)
     else if (used < limit / 1000 * MEMORY_BACK_PERMILLE)
         proxy->is_over_memory = false;
     if (proxy->is_over_memory != was_over)
-        log_event(LOG_WARN, was_over ? "memory_below_limit" : "memory_above_limit",
-                  LOG_TEXT(was_over ? "calls are taken again" : "new calls are refused as overloaded"),
-                  LOG_UINT("residentBytes", used), LOG_UINT("limitBytes", limit));
+        log_event(
+            LOG_WARN, was_over ? "memory_below_limit" : "memory_above_limit",
+            LOG_TEXT(was_over ? "calls are taken again" : "new calls are refused as overloaded"),
+            LOG_UINT("residentBytes", used), LOG_UINT("limitBytes", limit));
 }
 
 /* ---- drain ---- */
 
 static void drain_connections(struct proxy *proxy)
 {
-    LIST_FOREACH_SAFE(link, following, &proxy->connections)
+    LIST_FOREACH_SAFE (link, following, &proxy->connections)
         h1_front_drain(CONTAINER_OF(link, struct connection, link)->front);
 }
 
@@ -70,7 +72,8 @@ void proxy_drain(struct proxy *proxy)
     if (!is_serving)
         drain_connections(proxy);
     log_event(LOG_INFO, "drain_started", LOG_STR("mode", is_serving ? "serve" : "refuse"),
-              LOG_UINT("calls", proxy->request_count), LOG_MS("timeoutMs", proxy->drain_cfg.timeout));
+              LOG_UINT("calls", proxy->request_count),
+              LOG_MS("timeoutMs", proxy->drain_cfg.timeout));
     wheel_set(proxy->loop->wheel, &proxy->janitor, mono_add(now, DRAIN_ROUND));
 }
 
@@ -80,8 +83,9 @@ static void watch_drain(struct proxy *proxy)
     if (proxy->drain == DRAIN_NONE || proxy->drain == DRAIN_DONE)
         return;
     const bool is_idle = proxy->request_count == 0 && connections_are_flushed(proxy);
-    const bool is_quiet = proxy->drain == DRAIN_REFUSING ? is_idle
-                                                         : is_idle && mono_since(now, proxy->busy_at) >= DRAIN_QUIET;
+    const bool is_quiet = proxy->drain == DRAIN_REFUSING
+                              ? is_idle
+                              : is_idle && mono_since(now, proxy->busy_at) >= DRAIN_QUIET;
     if (!is_quiet && now < proxy->drain_until)
         return;
     log_event(LOG_INFO, "drain_finished", LOG_UINT("callsCut", proxy->request_count));
@@ -98,7 +102,8 @@ static void on_round(struct timer *timer, mono_ns now)
     watch_drain(proxy);
     metrics_reclaim(proxy->metrics);
     metrics_note_loop_lag(proxy->metrics, loop_lag_take(proxy->loop));
-    wheel_set(proxy->loop->wheel, timer, mono_add(now, proxy->drain == DRAIN_NONE ? ROUND : DRAIN_ROUND));
+    wheel_set(proxy->loop->wheel, timer,
+              mono_add(now, proxy->drain == DRAIN_NONE ? ROUND : DRAIN_ROUND));
 }
 
 void janitor_start(struct proxy *proxy)

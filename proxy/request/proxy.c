@@ -1,4 +1,5 @@
-/* proxy.c - life of the data plane: entrances, the perform loop, reload's swap. Housekeeping: janitor.c. */
+/* proxy.c - life of the data plane: entrances, the perform loop, reload's swap. Housekeeping:
+ * janitor.c. */
 #include "request/proxy.h"
 
 #include "base/check.h"
@@ -13,7 +14,8 @@
 #include <stdlib.h>
 
 #define ARENA_CHUNKS 256
-#define DEFAULT_MEMORY_BYTES (UINT64_C(256) << 20) /* POLICY section 6: where no cgroup sets a limit */
+#define DEFAULT_MEMORY_BYTES                                                                       \
+    (UINT64_C(256) << 20) /* POLICY section 6: where no cgroup sets a limit */
 
 /* ---- the perform loop ---- */
 
@@ -71,7 +73,8 @@ static void take_log(struct proxy *proxy, const struct log_config *log)
     log_set_format(log->format);
 }
 
-struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options, struct snapshot *snapshot)
+struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
+                        struct snapshot *snapshot)
 {
     struct proxy *proxy = calloc(1, sizeof *proxy);
     INVARIANT(proxy != NULL);
@@ -96,7 +99,8 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options, 
     target_table_init(&proxy->targets, &proxy->engine, TARGET_LIMIT);
     access_log_init(&proxy->access, &quiet, rng_next(&loop->rng));
     proxy->unroutable = metrics_target_get(proxy->metrics, "_unroutable");
-    snprintf(proxy->pseudonym, sizeof proxy->pseudonym, "outrigger-%08x", (unsigned)rng_next(&loop->rng));
+    snprintf(proxy->pseudonym, sizeof proxy->pseudonym, "outrigger-%08x",
+             (unsigned)rng_next(&loop->rng));
     take_limits(proxy, &snapshot->set->proxy);
     take_log(proxy, &snapshot->set->proxy.log);
     janitor_start(proxy);
@@ -136,8 +140,8 @@ static enum err address_of(const struct address_config *from, struct address *ou
     return address_parse(span_of(text), out);
 }
 
-static enum err open_entrance(struct proxy *proxy, const struct address_config *at, const char *upstream,
-                              char why[LISTENER_TEXT_BYTES])
+static enum err open_entrance(struct proxy *proxy, const struct address_config *at,
+                              const char *upstream, char why[LISTENER_TEXT_BYTES])
 {
     struct address address;
     if (address_of(at, &address) != OK) {
@@ -152,8 +156,10 @@ static enum err open_entrance(struct proxy *proxy, const struct address_config *
     entrance->proxy = proxy;
     snprintf(entrance->upstream, sizeof entrance->upstream, "%s", upstream);
     list_init(&entrance->link);
-    const struct listener_options options = {
-        .context = entrance, .on_accept = on_accept, .may_accept = may_accept, .on_refuse = on_refuse};
+    const struct listener_options options = {.context = entrance,
+                                             .on_accept = on_accept,
+                                             .may_accept = may_accept,
+                                             .on_refuse = on_refuse};
     const enum err e = listener_open(&entrance->listener, proxy->loop, &address, &options, why);
     if (e != OK) {
         free(entrance);
@@ -163,8 +169,10 @@ static enum err open_entrance(struct proxy *proxy, const struct address_config *
     return OK;
 }
 
-/* A default listener that the host has no address family for is no error: it is said once in the log. */
-static enum err open_outbound(struct proxy *proxy, const struct outbound_config *cfg, char why[LISTENER_TEXT_BYTES])
+/* A default listener that the host has no address family for is no error: it is said once in the
+ * log. */
+static enum err open_outbound(struct proxy *proxy, const struct outbound_config *cfg,
+                              char why[LISTENER_TEXT_BYTES])
 {
     for (size_t i = 0; i < cfg->listen.count; i++) {
         const struct address_config *at = &cfg->listen.items[i];
@@ -173,7 +181,8 @@ static enum err open_outbound(struct proxy *proxy, const struct outbound_config 
             continue;
         if (!cfg->is_default || at->kind != ADDRESS_IPV6 || e == ERR_ADDRESS_IN_USE)
             return e;
-        log_event(LOG_INFO, "listener_skipped", LOG_TEXT("this host has no IPv6: the default listener is left out"),
+        log_event(LOG_INFO, "listener_skipped",
+                  LOG_TEXT("this host has no IPv6: the default listener is left out"),
                   LOG_STR("address", at->text));
     }
     return OK;
@@ -184,9 +193,10 @@ enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES])
     const struct proxy_config *cfg = &proxy->snapshot->set->proxy;
     for (size_t i = 0; i < cfg->listener_count; i++) {
         const struct listener_config *listener = &cfg->listeners[i];
-        char upstream[sizeof ((struct entrance *)0)->upstream];
+        char upstream[sizeof((struct entrance *)0)->upstream];
         const char *format = listener->upstream.kind == ADDRESS_IPV6 ? "[%s]:%u" : "%s:%u";
-        snprintf(upstream, sizeof upstream, format, listener->upstream.host, listener->upstream.port);
+        snprintf(upstream, sizeof upstream, format, listener->upstream.host,
+                 listener->upstream.port);
         for (size_t k = 0; k < listener->listen.count; k++) {
             const enum err e = open_entrance(proxy, &listener->listen.items[k], upstream, why);
             if (e != OK)
@@ -198,7 +208,8 @@ enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES])
 
 /* ---- reload ---- */
 
-/* The same document keeps its instances; another one, or none, means that the target starts anew with its next call. */
+/* The same document keeps its instances; another one, or none, means that the target starts anew
+ * with its next call. */
 static void swap_target(struct proxy *proxy, struct target *target)
 {
     struct span host;
@@ -207,7 +218,8 @@ static void swap_target(struct proxy *proxy, struct target *target)
     route_host_port(target->name, &host, &port);
     const struct document *document = policy_set_find(proxy->snapshot->set, host, port);
     const struct plan *plan = snapshot_plan(proxy->snapshot, document);
-    if (strcmp(plan->policy_name, target->policy_name) == 0 && target_apply(target, plan, proxy->loop->now) == OK) {
+    if (strcmp(plan->policy_name, target->policy_name) == 0 &&
+        target_apply(target, plan, proxy->loop->now) == OK) {
         destination->document = document;
         return;
     }
@@ -218,7 +230,7 @@ void proxy_swap(struct proxy *proxy, struct snapshot *snapshot)
 {
     struct snapshot *old = proxy->snapshot;
     proxy->snapshot = snapshot_ref(snapshot);
-    LIST_FOREACH_SAFE(link, following, &proxy->targets.by_age)
+    LIST_FOREACH_SAFE (link, following, &proxy->targets.by_age)
         swap_target(proxy, CONTAINER_OF(link, struct target, age_link));
     take_log(proxy, &snapshot->set->proxy.log);
     snapshot_unref(&old);
@@ -234,8 +246,7 @@ bool proxy_is_ready(const struct proxy *proxy)
 
 static void cut_connections(struct proxy *proxy)
 {
-    LIST_FOREACH_SAFE(link, following, &proxy->connections)
-    {
+    LIST_FOREACH_SAFE (link, following, &proxy->connections) {
         struct connection *connection = CONTAINER_OF(link, struct connection, link);
         if (connection->request != NULL)
             request_cancel(connection->request);
@@ -247,8 +258,7 @@ static void cut_connections(struct proxy *proxy)
 
 static void close_entrances(struct proxy *proxy)
 {
-    LIST_FOREACH_SAFE(link, following, &proxy->entrances)
-    {
+    LIST_FOREACH_SAFE (link, following, &proxy->entrances) {
         struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
         list_remove(&entrance->link);
         listener_close(&entrance->listener, on_entrance_closed);
@@ -273,7 +283,7 @@ void proxy_free(struct proxy **taken)
     resolver_free(&proxy->resolver);
     metrics_target_unref(&proxy->unroutable);
     snapshot_unref(&proxy->snapshot);
-    LIST_FOREACH_SAFE(link, following, &proxy->free_requests)
+    LIST_FOREACH_SAFE (link, following, &proxy->free_requests)
         free(CONTAINER_OF(link, struct request, link));
     arena_pool_fini(&proxy->arenas);
     codec_fini(&proxy->codec);

@@ -1,7 +1,8 @@
 /* proxy.h - everything that one data loop owns, and the door through which work enters it.
  *
- * The proxy is the host of `call`: it turns sockets' events into calls' events, and performs the actions that come out
- * (proxy_perform, at the end of every callback that told a call something). One per process; loop thread only. */
+ * The proxy is the host of `call`: it turns sockets' events into calls' events, and performs the
+ * actions that come out (proxy_perform, at the end of every callback that told a call something).
+ * One per process; loop thread only. */
 #ifndef OUTRIGGER_REQUEST_PROXY_H
 #define OUTRIGGER_REQUEST_PROXY_H
 
@@ -32,13 +33,13 @@ struct proxy;
 struct entrance { /* one listening address and what comes in there */
     struct listener listener;
     struct proxy *proxy;
-    struct list link; /* proxy.entrances */
+    struct list link;   /* proxy.entrances */
     char upstream[300]; /* "payments:8080" of an explicit listener; "" on outbound */
 };
 
 struct destination { /* target->user: what the host keeps of a target */
     struct metrics_target *metrics;
-    struct endpoint_set *endpoints; /* made at the first attempt */
+    struct endpoint_set *endpoints;  /* made at the first attempt */
     const struct document *document; /* of the snapshot in force; NULL = none */
 };
 
@@ -73,7 +74,8 @@ struct proxy {
     struct loop_task perform; /* actions that a timer caused: proxy_perform in this turn */
     bool is_performing;
     bool is_over_memory;
-    char pseudonym[PROXY_PSEUDONYM_BYTES]; /* in Via: how we know our own calls when they come back */
+    char pseudonym[PROXY_PSEUDONYM_BYTES]; /* in Via: how we know our own calls when they come back
+                                            */
 };
 
 struct proxy_options {
@@ -82,14 +84,17 @@ struct proxy_options {
     const char *dns_servers; /* NULL: of resolv.conf */
 };
 
-struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options, struct snapshot *snapshot);
+struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
+                        struct snapshot *snapshot);
 /* Takes a reference of `snapshot`. Aborts without memory (start of the process). */
 
 enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES]) MUST_CHECK;
-/* Opens every entrance that the snapshot's ProxyConfig names; on an error `why` names the address and what to do. */
+/* Opens every entrance that the snapshot's ProxyConfig names; on an error `why` names the address
+ * and what to do. */
 
 void proxy_swap(struct proxy *proxy, struct snapshot *snapshot);
-/* A reload: new numbers for live instances, new lanes. Takes a reference. Nothing in flight is touched. */
+/* A reload: new numbers for live instances, new lanes. Takes a reference. Nothing in flight is
+ * touched. */
 
 void proxy_perform(struct proxy *proxy);
 /* Performs the actions that calls have asked for, until there are none. */

@@ -19,7 +19,8 @@ static void *parse(void *context)
     if (policy_set_load(reload->paths, reload->path_count, &reload->set, reload->diagnostics) != OK)
         reload->set = NULL;
     if (mailbox_post(reload->mailbox, &reload->done) != OK)
-        log_event(LOG_ERROR, "config_reload_lost", LOG_TEXT("the loop's mailbox is full or closed; send SIGHUP to try again"));
+        log_event(LOG_ERROR, "config_reload_lost",
+                  LOG_TEXT("the loop's mailbox is full or closed; send SIGHUP to try again"));
     return NULL;
 }
 
@@ -34,10 +35,12 @@ static void log_failure(const struct reload *reload)
             continue;
         char text[1024];
         diagnostics_format(item, text, sizeof text);
-        log_event(LOG_ERROR, "config_error", LOG_TEXT(text), LOG_STR("file", item->file), LOG_UINT("line", item->line));
+        log_event(LOG_ERROR, "config_error", LOG_TEXT(text), LOG_STR("file", item->file),
+                  LOG_UINT("line", item->line));
     }
     log_event(LOG_ERROR, "config_reload_failed",
-              LOG_TEXT("the policies that run stay in force; mend the files (outrigger check shows all errors)"),
+              LOG_TEXT("the policies that run stay in force; mend the files (outrigger check shows "
+                       "all errors)"),
               LOG_UINT("errors", diagnostics->errors));
 }
 
@@ -46,7 +49,8 @@ static void log_restarts(const struct proxy_config *running, const struct proxy_
     const char *names[RESTART_NAMES];
     const size_t count = proxy_config_restarts(running, wanted, names, RESTART_NAMES);
     for (size_t i = 0; i < count && i < RESTART_NAMES; i++)
-        log_event(LOG_WARN, "config_needs_restart", LOG_TEXT("this part of the ProxyConfig changes only at a restart"),
+        log_event(LOG_WARN, "config_needs_restart",
+                  LOG_TEXT("this part of the ProxyConfig changes only at a restart"),
                   LOG_STR("field", names[i]));
 }
 
@@ -57,7 +61,8 @@ static void swap(struct reload *reload)
     if (snapshot == NULL) {
         policy_set_unref(&reload->set);
         metrics_note_reload(proxy->metrics, false);
-        log_event(LOG_ERROR, "config_reload_failed", LOG_TEXT("no memory for the new policies; the old ones stay"));
+        log_event(LOG_ERROR, "config_reload_failed",
+                  LOG_TEXT("no memory for the new policies; the old ones stay"));
         return;
     }
     log_restarts(&proxy->snapshot->set->proxy, &snapshot->set->proxy);
@@ -65,7 +70,8 @@ static void swap(struct reload *reload)
     metrics_note_reload(proxy->metrics, true);
     metrics_set_config_hash(proxy->metrics, snapshot->set->hash);
     log_event(LOG_INFO, "config_reloaded", LOG_STR("hash", snapshot->set->hash),
-              LOG_UINT("policies", snapshot->set->document_count), LOG_UINT("rules", snapshot->set->rule_count));
+              LOG_UINT("policies", snapshot->set->document_count),
+              LOG_UINT("rules", snapshot->set->rule_count));
     snapshot_unref(&snapshot);
 }
 
@@ -102,7 +108,8 @@ void reload_now(struct reload *reload)
         return;
     reload->diagnostics = calloc(1, sizeof *reload->diagnostics);
     if (reload->diagnostics == NULL) {
-        log_event(LOG_ERROR, "config_reload_failed", LOG_TEXT("no memory to read the policies; the old ones stay"));
+        log_event(LOG_ERROR, "config_reload_failed",
+                  LOG_TEXT("no memory to read the policies; the old ones stay"));
         return;
     }
     diagnostics_init(reload->diagnostics);
@@ -113,7 +120,8 @@ void reload_now(struct reload *reload)
     diagnostics_fini(reload->diagnostics);
     free(reload->diagnostics);
     reload->diagnostics = NULL;
-    log_event(LOG_ERROR, "config_reload_failed", LOG_TEXT("no thread to read the policies; the old ones stay"));
+    log_event(LOG_ERROR, "config_reload_failed",
+              LOG_TEXT("no thread to read the policies; the old ones stay"));
 }
 
 static void on_change(struct watch *watch)
@@ -121,10 +129,11 @@ static void on_change(struct watch *watch)
     reload_now(CONTAINER_OF(watch, struct reload, watch));
 }
 
-enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox *mailbox, const char *const *paths,
-                      size_t count)
+enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox *mailbox,
+                      const char *const *paths, size_t count)
 {
-    *reload = (struct reload){.proxy = proxy, .mailbox = mailbox, .paths = paths, .path_count = count};
+    *reload =
+        (struct reload){.proxy = proxy, .mailbox = mailbox, .paths = paths, .path_count = count};
     return watch_open(&reload->watch, proxy->loop, paths, count, on_change);
 }
 

@@ -1,7 +1,9 @@
-/* reload.h - new policies while calls go on: watch, parse on a thread of its own, swap at a turn's start.
+/* reload.h - new policies while calls go on: watch, parse on a thread of its own, swap at a turn's
+ * start.
  *
- * Told by a change of the files (also the symlink swap of a ConfigMap) or by SIGHUP. A set that does not load changes
- * nothing: the running one stays, the log says why, and a metric. Loop thread only, but for the parse. */
+ * Told by a change of the files (also the symlink swap of a ConfigMap) or by SIGHUP. A set that
+ * does not load changes nothing: the running one stays, the log says why, and a metric. Loop thread
+ * only, but for the parse. */
 #ifndef OUTRIGGER_REQUEST_RELOAD_H
 #define OUTRIGGER_REQUEST_RELOAD_H
 
@@ -20,15 +22,15 @@ struct reload {
     const char *const *paths; /* borrowed */
     size_t path_count;
     pthread_t thread;
-    bool is_running;       /* a parse is on its way */
-    bool is_wanted_again;  /* something changed meanwhile */
+    bool is_running;      /* a parse is on its way */
+    bool is_wanted_again; /* something changed meanwhile */
     struct mail done;
     struct policy_set *set; /* of the parse; NULL when it failed */
     struct diagnostics *diagnostics;
 };
 
-enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox *mailbox, const char *const *paths,
-                      size_t count) MUST_CHECK;
+enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox *mailbox,
+                      const char *const *paths, size_t count) MUST_CHECK;
 /* Watches `paths`, which stay the caller's and outlive this. */
 
 void reload_now(struct reload *reload);

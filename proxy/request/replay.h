@@ -1,7 +1,8 @@
 /* replay.h - a request body kept so that it can be sent again, out of a pool that all calls share.
  *
- * The pool bounds what retries may cost in memory (8 MiB): when it is empty, a body is not replayable, and the metric
- * says so. Kept failed heads take their bodies from the same pool. Loop thread only. */
+ * The pool bounds what retries may cost in memory (8 MiB): when it is empty, a body is not
+ * replayable, and the metric says so. Kept failed heads take their bodies from the same pool. Loop
+ * thread only. */
 #ifndef OUTRIGGER_REQUEST_REPLAY_H
 #define OUTRIGGER_REQUEST_REPLAY_H
 

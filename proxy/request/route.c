@@ -53,8 +53,7 @@ static bool is_our_door(const struct proxy *proxy, struct span host, uint16_t po
 {
     if (!is_this_host(host))
         return false;
-    LIST_FOREACH(link, &proxy->entrances)
-    {
+    LIST_FOREACH (link, &proxy->entrances) {
         const struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
         if (address_port(listener_address(&entrance->listener)) == port)
             return true;
@@ -90,8 +89,8 @@ static enum reason find_target(struct proxy *proxy, struct span name, struct tar
     return REASON_NONE;
 }
 
-static enum reason find_by_request(struct proxy *proxy, const struct message *msg, struct target **out,
-                                   const char **detail)
+static enum reason find_by_request(struct proxy *proxy, const struct message *msg,
+                                   struct target **out, const char **detail)
 {
     char name[TARGET_NAME_BYTES];
     if (msg->host.len == 0) {
@@ -130,8 +129,8 @@ static struct lane *lane_of(struct target *target, const struct message *msg)
     return target->lanes[rule ? rule->index + 1 : 0];
 }
 
-enum reason route_request(struct proxy *proxy, const struct entrance *entrance, const struct message *msg,
-                          struct lane **out, const char **detail)
+enum reason route_request(struct proxy *proxy, const struct entrance *entrance,
+                          const struct message *msg, struct lane **out, const char **detail)
 {
     struct target *target = NULL;
     const bool is_explicit = entrance->upstream[0] != '\0';
@@ -139,8 +138,9 @@ enum reason route_request(struct proxy *proxy, const struct entrance *entrance, 
         *detail = "CONNECT is for the outbound port: this listener leads to one upstream only";
         return REASON_BAD_REQUEST;
     }
-    const enum reason reason = is_explicit ? find_target(proxy, span_of(entrance->upstream), &target)
-                                           : find_by_request(proxy, msg, &target, detail);
+    const enum reason reason = is_explicit
+                                   ? find_target(proxy, span_of(entrance->upstream), &target)
+                                   : find_by_request(proxy, msg, &target, detail);
     if (reason != REASON_NONE)
         return reason;
     *out = lane_of(target, msg);

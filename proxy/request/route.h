@@ -1,7 +1,8 @@
 /* route.h - which target and rule a request belongs to.
  *
- * An explicit listener's upstream is the target whatever Host says; on `outbound` absolute-form wins over Host, and
- * CONNECT names it. Targets come into being with their first call. Loop thread only. */
+ * An explicit listener's upstream is the target whatever Host says; on `outbound` absolute-form
+ * wins over Host, and CONNECT names it. Targets come into being with their first call. Loop thread
+ * only. */
 #ifndef OUTRIGGER_REQUEST_ROUTE_H
 #define OUTRIGGER_REQUEST_ROUTE_H
 
@@ -9,13 +10,15 @@
 #include "http/message.h"
 #include "request/proxy.h"
 
-enum reason route_request(struct proxy *proxy, const struct entrance *entrance, const struct message *msg,
-                          struct lane **out, const char **detail);
-/* REASON_NONE and the lane (borrowed: call_begin takes its own reference), or why it cannot be served: BAD_REQUEST,
- * LOOP, OVERLOADED; `detail` then says more, or is NULL. `out` is the lane of the target itself where one is known. */
+enum reason route_request(struct proxy *proxy, const struct entrance *entrance,
+                          const struct message *msg, struct lane **out, const char **detail);
+/* REASON_NONE and the lane (borrowed: call_begin takes its own reference), or why it cannot be
+ * served: BAD_REQUEST, LOOP, OVERLOADED; `detail` then says more, or is NULL. `out` is the lane of
+ * the target itself where one is known. */
 
 bool route_is_method_listed(const struct retry_config *cfg, const struct message *msg);
-/* May a call of this method be repeated by policy: in `methods`, or with an Idempotency-Key that is honoured? */
+/* May a call of this method be repeated by policy: in `methods`, or with an Idempotency-Key that is
+ * honoured? */
 
 void route_host_port(const char *target, struct span *host, uint16_t *port);
 /* "payments:8080" -> payments, 8080; "[::1]:80" -> ::1, 80. */

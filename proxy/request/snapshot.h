@@ -1,7 +1,8 @@
-/* snapshot.h - one loaded configuration, as the loop uses it: the policy set and a plan for each document.
+/* snapshot.h - one loaded configuration, as the loop uses it: the policy set and a plan for each
+ * document.
  *
- * Immutable; a reload makes a new one and swaps it in at a turn's start. Lanes (and so calls) hold references: a call
- * ends under the policy that it began with. Loop thread only. */
+ * Immutable; a reload makes a new one and swaps it in at a turn's start. Lanes (and so calls) hold
+ * references: a call ends under the policy that it began with. Loop thread only. */
 #ifndef OUTRIGGER_REQUEST_SNAPSHOT_H
 #define OUTRIGGER_REQUEST_SNAPSHOT_H
 
