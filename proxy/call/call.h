@@ -122,7 +122,8 @@ struct call_host {
     void (*on_instance_gone)(struct instance *instance);
     void (*on_lane)(struct lane *lane);
     void (*on_lane_gone)(struct lane *lane);
-    void (*on_target)(struct target *target);
+    bool (*on_target)(struct target *target);
+    /* Made: the host may set target->user. False: it has no memory, and the target is not made. */
     void (*on_target_gone)(struct target *target);
     void (*on_seat)(struct seat *seat);
     void (*on_seat_gone)(struct seat *seat);

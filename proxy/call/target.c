@@ -217,13 +217,12 @@ static struct target *target_new(struct call_engine *engine, struct span name,
     target->name = strndup(name.data, name.len);
     target->policy_name = strdup(plan->policy_name);
     retry_budget_init(&target->budget, &plan->policy->retry.budget, now);
-    if (target->name == NULL || target->policy_name == NULL) {
+    if (target->name == NULL || target->policy_name == NULL || !engine->host->on_target(target)) {
         free(target->name);
         free(target->policy_name);
         free(target);
         return NULL;
     }
-    engine->host->on_target(target);
     target->instance = instance_new(engine, target, "target", plan->policy, now);
     if (target->instance == NULL || target_apply(target, plan, now) != OK) {
         instance_unref(&target->instance);

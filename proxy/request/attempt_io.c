@@ -141,9 +141,15 @@ static struct call_head head_of(struct request *request, const struct message *m
     };
 }
 
+static void on_failed(struct attempt *attempt, enum reason reason, const char *detail);
+
 static void on_head(struct attempt *attempt, struct message *msg)
 {
     struct request *request = request_from(attempt);
+    if (msg->status == 101 && !request->is_upload_done) { /* where the tunnel begins nobody could tell (RFC 9110 7.8) */
+        on_failed(attempt, REASON_PROTOCOL_ERROR, "the upstream switched protocols before it had the whole request");
+        return;
+    }
     const struct call_head head = head_of(request, msg);
     request->head = msg;
     call_on_head(&request->call, &head, request->proxy->loop->now);
@@ -194,6 +200,7 @@ static void on_failed(struct attempt *attempt, enum reason reason, const char *d
     struct request *request = request_from(attempt);
     const mono_ns now = request->proxy->loop->now;
     request->detail = detail;
+    request->detail_reason = reason;
     if (request->is_response_done) {
         relay_over(request);
     } else if (request->is_relaying || request->is_tunnel) {

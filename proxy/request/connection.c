@@ -60,6 +60,7 @@ static void on_bad_body(struct h1_front *front, enum reason reason, const char *
     if (request == NULL)
         return;
     request->detail = detail;
+    request->detail_reason = reason;
     call_refuse_now(&request->call, reason, connection->proxy->loop->now);
     proxy_perform(connection->proxy);
 }

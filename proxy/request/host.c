@@ -248,12 +248,14 @@ static void on_lane_gone(struct lane *lane)
         metrics_rule_unref(&rule);
 }
 
-static void on_target(struct target *target)
+static bool on_target(struct target *target)
 {
     struct destination *destination = calloc(1, sizeof *destination);
-    if (destination != NULL)
-        destination->metrics = metrics_target_get(proxy_of(target->engine)->metrics, target->name);
+    if (destination == NULL)
+        return false;
+    destination->metrics = metrics_target_get(proxy_of(target->engine)->metrics, target->name);
     target->user = destination;
+    return true;
 }
 
 static void on_target_gone(struct target *target)

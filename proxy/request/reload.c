@@ -87,6 +87,8 @@ static void forget_parse(struct reload *reload)
 static void on_done(struct mail *mail)
 {
     struct reload *reload = CONTAINER_OF(mail, struct reload, done);
+    if (!reload->is_running)
+        return; /* reload_stop came before this letter: nobody waits for it any more */
     if (reload->set == NULL) {
         log_failure(reload);
         metrics_note_reload(reload->proxy->metrics, false);

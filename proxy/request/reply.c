@@ -57,7 +57,7 @@ static void send_local(struct request *request)
     const bool may_persist = request->front->may_persist && request->front->is_body_ended;
     const struct local_reply reply = {
         .reason = call->reason,
-        .detail = request->detail,
+        .detail = call->reason == request->detail_reason ? request->detail : NULL,
         .target = span_of(call->lane->target->name),
         .policy = named(call->lane->policy_name),
         .rule = named(call->lane->rule_name),

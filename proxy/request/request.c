@@ -150,6 +150,7 @@ void request_begin(struct connection *connection, struct message *msg)
         request->client = arena_copy(&request->arena, span_of(connection->peer));
     struct lane *lane = NULL;
     const enum reason reason = route_request(proxy, connection->entrance, &request->msg, &lane, &request->detail);
+    request->detail_reason = reason;
     if (lane == NULL) {
         request_unroutable(request, reason);
         return;

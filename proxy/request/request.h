@@ -45,7 +45,8 @@ struct request {
     struct span client; /* its address, where it may be logged */
     mono_ns began_at;
     int64_t began_wall;
-    const char *detail; /* of a refusal by the parser */
+    const char *detail;        /* more words on `detail_reason`; NULL if none */
+    enum reason detail_reason; /* a later refusal has other reasons, and none of these words */
 
     struct replay replay;
     size_t replay_sent; /* of `replay`, on the attempt that runs */

@@ -1,14 +1,16 @@
 """Who outlives whom: answers after the caller has gone, uploads after the answer, ends with bytes still on the way."""
 
 import asyncio
+import contextlib
+import json
 import os
 import socket
 import threading
 import time
 
 from harness.client import Client, encode
-from harness.proxy import together
-from harness.upstream import CHUNK, answer, generated, hang, head, raw
+from harness.proxy import policy_document, together
+from harness.upstream import CHUNK, answer, generated, hang, head, raw, reset, websocket_echo
 from harness.waiting import stays, wait_until
 
 UPGRADE = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
@@ -105,6 +107,14 @@ def test_bytes_behind_a_refused_connect_are_not_taken_for_a_request(start, upstr
         assert refusal.header("connection") == "close"
         assert client.is_closed_by_peer()
     assert not upstream.requests
+
+
+def test_a_switch_of_protocols_before_the_end_of_the_request_is_refused(start, upstream):
+    upstream.default = websocket_echo()
+    with start().client() as client:
+        client.send(encode("POST", "/ws", [*UPGRADE, ("Transfer-Encoding", "chunked")]) + b"3\r\nabc\r\n")
+        refusal = client.read_response()
+        assert (refusal.status, refusal.reason) == (502, "protocol_error")
 
 
 # ---- answers before the end of the request ---------------------------------------------------------------------
@@ -323,3 +333,28 @@ def test_a_pooled_connection_with_unread_bytes_serves_no_other_call(start, upstr
     proxy = start("bulkhead: {maxRequests: 1, maxPending: 10, pendingTimeout: 5s}")
     bodies = together(3, lambda _: proxy.get().body)
     assert not any(b"poison" in body for body in bodies)
+
+
+def test_a_refusal_does_not_speak_of_an_earlier_failure(start, upstream):
+    upstream.default = reset()
+    proxy = start("""
+        retry: {attempts: 3, backoff: 1s, on: [reset]}
+        timeouts: {request: 300ms}
+        """)
+    with proxy.client() as client:
+        refusal = client.get()
+    text = json.loads(refusal.body)
+    if refusal.reason != "connection_reset":
+        assert "reset" not in json.dumps(text)
+
+
+def test_reloads_that_are_under_way_at_the_end_do_no_harm(make_proxy, upstream):
+    names = range(400)
+    proxy = make_proxy(upstream, None, documents=[
+        policy_document("retry: {attempts: 1}", host=f"h{number}.test", name=f"p{number}") for number in names]).start()
+    proxy.process.terminate()
+    with contextlib.suppress(ProcessLookupError):
+        while proxy.process.poll() is None:
+            proxy.reload()
+            time.sleep(0.002)
+    assert proxy.wait_exit() == 0

@@ -139,9 +139,10 @@ static void host_lane_gone(struct lane *lane)
     sim_of(lane->target->engine)->lanes_live--;
 }
 
-static void host_target(struct target *target)
+static bool host_target(struct target *target)
 {
     sim_of(target->engine)->targets_live++;
+    return true;
 }
 
 static void host_target_gone(struct target *target)

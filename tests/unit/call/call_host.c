@@ -192,9 +192,13 @@ static void host_lane_gone(struct lane *lane)
     world_of(lane->target->engine)->lanes_live--;
 }
 
-static void host_target(struct target *target)
+static bool host_target(struct target *target)
 {
-    world_of(target->engine)->targets_live++;
+    struct world *world = world_of(target->engine);
+    if (world->refuses_targets)
+        return false;
+    world->targets_live++;
+    return true;
 }
 
 static void host_target_gone(struct target *target)

@@ -45,6 +45,7 @@ struct world {
     uint32_t snapshot_refs;
     int ready_signals;
     int targets_live, lanes_live, instances_live, seats_live;
+    bool refuses_targets; /* the host has no memory for one */
 
     int settled[OUTCOME_COUNT];
     int retries[RETRY_CAUSE_COUNT];

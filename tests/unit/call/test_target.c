@@ -190,3 +190,12 @@ Test(target, gives_its_calls_a_lane_for_each_rule)
     cr_assert_eq(w.target->lanes[1]->breaker, w.target->instance);
     cr_assert_eq(w.target->lanes[1]->bulkhead, w.target->rule_instances[0]);
 }
+
+Test(target, is_not_made_when_the_host_has_no_room_for_it)
+{
+    w.refuses_targets = true;
+    cr_assert_null(add("a:80"));
+    cr_assert_not(is_there("a:80"));
+    w.refuses_targets = false;
+    cr_assert_not_null(add("a:80"));
+}
