@@ -87,6 +87,8 @@ static void forget_parse(struct reload *reload)
 static void on_done(struct mail *mail)
 {
     struct reload *reload = CONTAINER_OF(mail, struct reload, done);
+    if (reload->is_stopped)
+        return; /* the mailbox was emptied at the end of the process: reload_stop has cleaned up */
     if (!reload->is_running)
         return; /* reload_stop came before this letter: nobody waits for it any more */
     if (reload->set == NULL) {
@@ -106,7 +108,7 @@ static void on_done(struct mail *mail)
 void reload_now(struct reload *reload)
 {
     reload->is_wanted_again = reload->is_running;
-    if (reload->is_running)
+    if (reload->is_running || reload->is_stopped)
         return;
     reload->diagnostics = calloc(1, sizeof *reload->diagnostics);
     if (reload->diagnostics == NULL) {
@@ -141,6 +143,7 @@ enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox
 
 void reload_stop(struct reload *reload, void (*on_closed)(struct watch *watch))
 {
+    reload->is_stopped = true; /* a SIGHUP may still come in the loop's last turns */
     watch_close(&reload->watch, on_closed);
     if (!reload->is_running)
         return;

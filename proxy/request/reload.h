@@ -24,6 +24,7 @@ struct reload {
     pthread_t thread;
     bool is_running;      /* a parse is on its way */
     bool is_wanted_again; /* something changed meanwhile */
+    bool is_stopped;
     struct mail done;
     struct policy_set *set; /* of the parse; NULL when it failed */
     struct diagnostics *diagnostics;

@@ -1,7 +1,6 @@
 """Who outlives whom: answers after the caller has gone, uploads after the answer, ends with bytes still on the way."""
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -353,8 +352,7 @@ def test_reloads_that_are_under_way_at_the_end_do_no_harm(make_proxy, upstream):
     proxy = make_proxy(upstream, None, documents=[
         policy_document("retry: {attempts: 1}", host=f"h{number}.test", name=f"p{number}") for number in names]).start()
     proxy.process.terminate()
-    with contextlib.suppress(ProcessLookupError):
-        while proxy.process.poll() is None:
-            proxy.reload()
-            time.sleep(0.002)
+    while "drain_finished" not in proxy.stderr():
+        proxy.reload()
+        time.sleep(0.002)
     assert proxy.wait_exit() == 0

@@ -1,7 +1,8 @@
-/* Serving calls when the n-th allocation of our own code fails, for every n. No crash, nothing lost, no caller that waits
- * for ever: there are no timeouts in the policy, so whatever is not answered or ended hangs, and fails the test.
- * This program's malloc stands before the real one; it fails only for callers in this program, for libuv ends the process
- * when there is no memory, and c-ares is not ours. */
+/* Serving calls when the n-th allocation of our own code fails, for every n. No crash, nothing
+ * lost, no caller that waits for ever: there are no timeouts in the policy, so whatever is not
+ * answered or ended hangs, and fails the test. This program's malloc stands before the real one; it
+ * fails only for callers in this program, for libuv ends the process when there is no memory, and
+ * c-ares is not ours. */
 #include "base/log.h"
 #include "config/load.h"
 #include "request/connection.h"
@@ -166,7 +167,8 @@ char *strdup(const char *text) /* a sanitizer's own would not ask our malloc */
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
-/* ---- the upstream: /retry is 503 at first, /large has a large head and body, /ws is a tunnel that echoes ---- */
+/* ---- the upstream: /retry is 503 at first, /large has a large head and body, /ws is a tunnel that
+ * echoes ---- */
 
 #define PEERS 8
 #define BODY_BYTES 600000
@@ -190,12 +192,17 @@ static size_t large_len;
 static void peer_answers(struct peer *peer)
 {
     static const char busy[] = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
-    static const char fine[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-end: 1\r\n\r\n";
-    static const char tunnel[] = "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello";
+    static const char fine[] =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-end: 1\r\n\r\n";
+    static const char tunnel[] =
+        "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello";
     const bool is_retry = strncmp(peer->in, "POST /retry", 11) == 0;
     const bool is_large = strncmp(peer->in, "GET /large", 10) == 0;
     peer->is_tunnel = strncmp(peer->in, "GET /ws", 7) == 0;
-    peer->out = is_large ? large_answer : peer->is_tunnel ? tunnel : is_retry && retries++ < 1 ? busy : fine;
+    peer->out = is_large                    ? large_answer
+                : peer->is_tunnel           ? tunnel
+                : is_retry && retries++ < 1 ? busy
+                                            : fine;
     peer->out_len = is_large ? large_len : strlen(peer->out);
     peer->in_len = 0;
     memset(peer->in, 0, sizeof peer->in);
@@ -206,7 +213,8 @@ static bool has_request(const struct peer *peer)
     const char *end = strstr(peer->in, "\r\n\r\n");
     if (end == NULL || peer->is_tunnel || peer->out_len > 0)
         return false;
-    return strncmp(peer->in, "POST", 4) != 0 || strstr(end + 4, "\r\n\r\n") != NULL; /* its trailers */
+    return strncmp(peer->in, "POST", 4) != 0 ||
+           strstr(end + 4, "\r\n\r\n") != NULL; /* its trailers */
 }
 
 static void peer_turn(struct peer *peer)
@@ -216,7 +224,8 @@ static void peer_turn(struct peer *peer)
     const bool was_tunnel = peer->is_tunnel;
     if (was_tunnel)
         peer->in_len = 0;
-    const ssize_t got = recv(peer->fd, peer->in + peer->in_len, sizeof peer->in - 1 - peer->in_len, 0);
+    const ssize_t got =
+        recv(peer->fd, peer->in + peer->in_len, sizeof peer->in - 1 - peer->in_len, 0);
     if (got == 0 || (got < 0 && errno != EAGAIN)) {
         close(peer->fd);
         peer->fd = -1;
@@ -259,7 +268,8 @@ static uint16_t upstream_open(void)
     cr_assert_eq(getsockname(listener, (struct sockaddr *)&at, &len), 0);
     for (int i = 0; i < PEERS; i++)
         peers[i].fd = -1;
-    char *field = large_answer + snprintf(large_answer, 64, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n", BODY_BYTES);
+    char *field = large_answer + snprintf(large_answer, 64,
+                                          "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n", BODY_BYTES);
     for (int line = 0; line < FIELD_BYTES / 10000; line++) {
         field += snprintf(field, 16, "X-%d: ", line);
         memset(field, 'v', 9900);
@@ -317,7 +327,8 @@ static void bench_open(uint16_t port)
     bench.loop = loop_new(&loop_options);
     bench.metrics = metrics_new(1000, "t", "", 1);
     bench.events = events_new();
-    const struct proxy_options options = {.metrics = bench.metrics, .events = bench.events, .dns_servers = "127.0.0.1:9"};
+    const struct proxy_options options = {
+        .metrics = bench.metrics, .events = bench.events, .dns_servers = "127.0.0.1:9"};
     bench.proxy = proxy_new(bench.loop, &options, snapshot);
     snapshot_unref(&snapshot);
     log_set_level(LOG_ERROR);
@@ -344,8 +355,10 @@ static void turn(void)
 
 static void bench_close(void)
 {
-    for (int left = 3000; bench.proxy->connection_count > 0 || bench.proxy->request_count > 0; left--) {
-        cr_assert(left > 0, "allocation %zu fails: %u calls never end", fail_at, bench.proxy->request_count);
+    for (int left = 3000; bench.proxy->connection_count > 0 || bench.proxy->request_count > 0;
+         left--) {
+        cr_assert(left > 0, "allocation %zu fails: %u calls never end", fail_at,
+                  bench.proxy->request_count);
         turn();
     }
     proxy_free(&bench.proxy);
@@ -419,7 +432,8 @@ static bool caller_waits(struct caller *caller, const char *text, uint64_t bytes
             return false;
         turn();
     }
-    cr_assert(false, "allocation %zu fails: a caller waits for %s for ever; it got %s", fail_at, text, caller->got);
+    cr_assert(false, "allocation %zu fails: a caller waits for %s for ever; it got %s", fail_at,
+              text, caller->got);
     return false;
 }
 
@@ -429,7 +443,8 @@ static bool call_with_retry(void)
     retries = 0;
     caller_open(&caller);
     caller_sends(&caller, "POST /retry HTTP/1.1\r\nHost: a\r\nX-Tenant: one\r\nTransfer-");
-    caller_sends(&caller, "Encoding: chunked\r\n\r\n4\r\ndata\r\n0\r\nx-sum: 4\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    caller_sends(&caller, "Encoding: chunked\r\n\r\n4\r\ndata\r\n0\r\nx-sum: 4\r\n\r\nGET /next "
+                          "HTTP/1.1\r\nHost: a\r\n\r\n");
     const bool is_good = caller_waits(&caller, "x-end: 1\r\n\r\nHTTP/1.1 200", 0);
     close(caller.fd);
     return is_good;
@@ -439,7 +454,8 @@ static bool call_with_large_heads(void)
 {
     static char request[FIELD_BYTES + 256];
     struct caller caller;
-    char *field = request + snprintf(request, 64, "GET /large HTTP/1.1\r\nHost: a\r\nX-Tenant: two\r\n");
+    char *field =
+        request + snprintf(request, 64, "GET /large HTTP/1.1\r\nHost: a\r\nX-Tenant: two\r\n");
     for (int line = 0; line < FIELD_BYTES / 10000; line++) {
         field += snprintf(field, 16, "X-%d: ", line);
         memset(field, 'w', 9900);
@@ -460,7 +476,8 @@ static bool call_tunnel(void)
 {
     struct caller caller;
     caller_open(&caller);
-    caller_sends(&caller, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    caller_sends(&caller,
+                 "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
     bool is_good = caller_waits(&caller, "hello", 0);
     if (is_good) {
         caller_sends(&caller, "echo this");
@@ -481,7 +498,8 @@ static bool serve_once(uint16_t port, size_t n, bool and_all_after)
     fail_at = n;
     fails_on = and_all_after;
     is_tracking = is_failing = true;
-    const bool is_good = (int)call_with_retry() + (int)call_with_large_heads() + (int)call_tunnel() == 3;
+    const bool is_good =
+        (int)call_with_retry() + (int)call_with_large_heads() + (int)call_tunnel() == 3;
     is_failing = false;
     bench_close();
     is_tracking = false;

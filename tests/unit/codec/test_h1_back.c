@@ -105,7 +105,8 @@ static const struct h1_back_handler handler = {
 
 static void dial(void)
 {
-    cr_assert_eq(h1_back_connect(&bench.wire.codec, &bench.wire.address, &handler, &bench, &bench.back), OK);
+    cr_assert_eq(
+        h1_back_connect(&bench.wire.codec, &bench.wire.address, &handler, &bench, &bench.back), OK);
     bench.back->on_gone = on_gone;
 }
 
@@ -136,8 +137,11 @@ static void send_request(const char *text)
     struct h1_scan scan;
     const struct h1_request_edit edit = {.attempt = 1, .is_upgrade_passed = true};
     h1_scan_init(&scan, MESSAGE_REQUEST);
-    cr_assert_eq(h1_scan_head(&scan, text, strlen(text), &bench.wire.codec.request_limits).step, H1_DONE);
-    cr_assert_eq(h1_parse_request(h1_scan_span(&scan, text), &bench.wire.codec.request_limits, bench.headers, &bench.msg).step,
+    cr_assert_eq(h1_scan_head(&scan, text, strlen(text), &bench.wire.codec.request_limits).step,
+                 H1_DONE);
+    cr_assert_eq(h1_parse_request(h1_scan_span(&scan, text), &bench.wire.codec.request_limits,
+                                  bench.headers, &bench.msg)
+                     .step,
                  H1_DONE);
     h1_back_send_request(bench.back, &bench.msg, &edit);
     h1_back_flush(bench.back);
@@ -268,7 +272,8 @@ Test(h1_back, does_not_take_a_reset_met_by_a_write_for_the_end_of_a_body)
 
 Test(h1_back, delivers_a_response_that_comes_byte_by_byte)
 {
-    const char *text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx: y\r\n\r\n";
+    const char *text =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx: y\r\n\r\n";
     begin(GET);
     for (const char *at = text; *at != '\0'; at++) {
         const char byte[2] = {*at, '\0'};
@@ -338,7 +343,8 @@ static void on_end_stop(struct h1_back *back, struct span trailers)
     h1_back_pause(back);
 }
 
-static const struct h1_back_handler stopping_handler = {.on_head = on_head, .on_body = on_body, .on_end = on_end_stop};
+static const struct h1_back_handler stopping_handler = {
+    .on_head = on_head, .on_body = on_body, .on_end = on_end_stop};
 
 Test(h1_back, is_stale_when_the_last_read_filled_its_buffer_and_more_lies_behind)
 {
@@ -349,8 +355,10 @@ Test(h1_back, is_stale_when_the_last_read_filled_its_buffer_and_more_lies_behind
     memset(text + head, 'x', (size_t)size);
     memcpy(text + LOOP_READ_BYTES, "HTTP/1.1 200", 13);
     begin(GET);
-    for (size_t sent = 0; sent < LOOP_READ_BYTES + 12;) { /* all of it is in the socket before the loop turns */
-        const ssize_t n = send(bench.wire.peer, text + sent, LOOP_READ_BYTES + 12 - sent, MSG_NOSIGNAL);
+    for (size_t sent = 0;
+         sent < LOOP_READ_BYTES + 12;) { /* all of it is in the socket before the loop turns */
+        const ssize_t n =
+            send(bench.wire.peer, text + sent, LOOP_READ_BYTES + 12 - sent, MSG_NOSIGNAL);
         cr_assert_gt(n, 0);
         sent += (size_t)n;
     }
@@ -363,7 +371,8 @@ Test(h1_back, is_stale_when_the_last_read_filled_its_buffer_and_more_lies_behind
 
 Test(h1_back, has_no_body_after_head_204_and_304)
 {
-    static const char *const answers[] = {"HTTP/1.1 204 N\r\n\r\n", "HTTP/1.1 304 N\r\nContent-Length: 10\r\n\r\n"};
+    static const char *const answers[] = {"HTTP/1.1 204 N\r\n\r\n",
+                                          "HTTP/1.1 304 N\r\nContent-Length: 10\r\n\r\n"};
     begin(GET);
     for (int i = 0; i < 2; i++) {
         answer(answers[i]);
@@ -491,7 +500,8 @@ Test(h1_back, says_when_the_backlog_of_an_upload_has_gone)
     while (!h1_back_is_blocked(bench.back))
         h1_back_send_body(bench.back, span_make(zeros, sizeof zeros));
     cr_assert_eq(bench.writable, 0);
-    TURN_UNTIL(bench.wire.loop, (wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire), bench.writable == 1));
+    TURN_UNTIL(bench.wire.loop, (wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire),
+                                 bench.writable == 1));
     cr_assert_not(h1_back_is_blocked(bench.back));
 }
 

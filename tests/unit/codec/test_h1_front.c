@@ -257,7 +257,8 @@ Test(h1_front, takes_no_further_request_while_its_answers_are_not_read)
     caller_sends(GET GET);
     driver_settle(bench.wire.loop);
     cr_assert_eq(bench.requests, before);
-    UNTIL((wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire), bench.requests == before + 2));
+    UNTIL((wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire),
+           bench.requests == before + 2));
     cr_assert_eq(bench.front->state, H1_FRONT_IDLE);
     cr_assert_not(timer_is_set(&bench.front->timer));
 }
@@ -385,9 +386,12 @@ Test(h1_front, sends_the_rest_to_a_caller_that_has_ended_its_side)
         UNTIL(bench.requests > before);
     }
     cr_assert_eq(shutdown(bench.wire.peer, SHUT_WR), 0);
-    UNTIL((wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire), bench.wire.has_ended || bench.wire.is_reset));
+    UNTIL((wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire),
+           bench.wire.has_ended || bench.wire.is_reset));
     cr_assert_not(bench.wire.is_reset);
-    cr_assert_eq(bench.wire.got_bytes, (uint64_t)bench.requests * (1024 * 1024 + strlen("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")));
+    cr_assert_eq(bench.wire.got_bytes,
+                 (uint64_t)bench.requests *
+                     (1024 * 1024 + strlen("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")));
 }
 
 static void block_it(bool is_last)
@@ -443,9 +447,11 @@ Test(h1_front, ends_after_the_answer_in_a_drain)
 Test(h1_front, sends_the_rest_of_its_answers_in_a_drain)
 {
     block_it(false);
-    const uint64_t all = bench.front->out.sent_bytes + (bench.front->out.end - bench.front->out.start);
+    const uint64_t all =
+        bench.front->out.sent_bytes + (bench.front->out.end - bench.front->out.start);
     h1_front_drain(bench.front);
-    UNTIL((wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire), bench.wire.has_ended || bench.wire.is_reset));
+    UNTIL((wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire),
+           bench.wire.has_ended || bench.wire.is_reset));
     cr_assert_not(bench.wire.is_reset);
     cr_assert_eq(bench.wire.got_bytes, all);
 }
@@ -474,7 +480,8 @@ Test(h1_front, passes_bytes_that_came_before_the_tunnel_did)
 Test(h1_front, passes_bytes_that_came_before_the_tunnel_of_an_upgrade_with_a_body)
 {
     bench.reads_at_once = true;
-    caller_sends("POST /p HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 4\r\n\r\nbodyearly");
+    caller_sends("POST /p HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: "
+                 "x\r\nContent-Length: 4\r\n\r\nbodyearly");
     UNTIL(bench.body_ends == 1);
     driver_settle(bench.wire.loop);
     h1_front_start_tunnel(bench.front);

@@ -95,7 +95,8 @@ Test(outbox, sends_a_large_piece_behind_what_is_corked)
     memset(large, 'x', sizeof large);
     outbox_put(&bench.out, SPAN("head"));
     outbox_put(&bench.out, span_make(large, sizeof large));
-    TURN_UNTIL(bench.wire.loop, wire_got(&bench.wire, "headxxx") && bench.wire.got_bytes == 4 + sizeof large);
+    TURN_UNTIL(bench.wire.loop,
+               wire_got(&bench.wire, "headxxx") && bench.wire.got_bytes == 4 + sizeof large);
 }
 
 Test(outbox, reserves_room_that_nothing_else_uses_until_it_is_committed)
@@ -128,7 +129,8 @@ Test(outbox, keeps_in_order_what_the_socket_does_not_take)
     outbox_put(&bench.out, SPAN("tail"));
     cr_assert_eq(bench.out.end - bench.out.start, pending + 4);
     const uint64_t all = bench.out.sent_bytes + pending + 4;
-    TURN_UNTIL(bench.wire.loop, (wire_reads(&bench.wire, SIZE_MAX, "t"), wire_forget(&bench.wire), bench.wire.got_bytes == all));
+    TURN_UNTIL(bench.wire.loop, (wire_reads(&bench.wire, SIZE_MAX, "t"), wire_forget(&bench.wire),
+                                 bench.wire.got_bytes == all));
     cr_assert(outbox_is_empty(&bench.out));
     cr_assert_null(bench.out.backlog);
     cr_assert_eq(bench.failures, 0);

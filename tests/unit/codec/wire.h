@@ -1,5 +1,5 @@
-/* wire.h - what tests of connections need: a loop with its codec, TCP pairs on loopback, and a peer's side that reads
- * and writes bytes without ever blocking. */
+/* wire.h - what tests of connections need: a loop with its codec, TCP pairs on loopback, and a
+ * peer's side that reads and writes bytes without ever blocking. */
 #ifndef OUTRIGGER_TESTS_WIRE_H
 #define OUTRIGGER_TESTS_WIRE_H
 
@@ -33,7 +33,8 @@ struct wire {
 
 static inline void wire_open(struct wire *wire)
 {
-    const struct h1_limits limits = {.max_line_bytes = 16384, .max_header_bytes = 65536, .max_headers = 100};
+    const struct h1_limits limits = {
+        .max_line_bytes = 16384, .max_header_bytes = 65536, .max_headers = 100};
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     memset(wire, 0, sizeof *wire);
     wire->loop = driver_loop();
@@ -99,7 +100,8 @@ static inline void wire_write(struct wire *wire, const char *text)
     cr_assert_eq(send(wire->peer, text, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
-/* Reads what there is, at most `most` bytes; true once `text` has come (NULL: once the connection has ended). */
+/* Reads what there is, at most `most` bytes; true once `text` has come (NULL: once the connection
+ * has ended). */
 static inline bool wire_reads(struct wire *wire, size_t most, const char *text)
 {
     char buf[65536];

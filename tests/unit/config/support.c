@@ -79,7 +79,7 @@ const char *source_path(const char *relative)
     static char path[4096];
     static const char here[] = "tests/unit/config/support.c";
     size_t root = strlen(__FILE__) - strlen(here);
-    cr_assert_str_eq(__FILE__ + root, here);
+    cr_assert_str_eq(&__FILE__[root], here);
     snprintf(path, sizeof path, "%.*s%s", (int)root, __FILE__, relative);
     return path;
 }

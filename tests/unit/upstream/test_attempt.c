@@ -150,7 +150,9 @@ Test(attempt, tells_that_descriptors_have_run_out_as_our_own_trouble)
 Test(attempt, tells_a_name_without_an_address_later)
 {
     struct endpoint_set *unknown = NULL;
-    cr_assert_eq(endpoint_set_new(bench.wire.loop, bench.resolver, SPAN("nowhere.invalid"), 80, NULL, &unknown), OK);
+    cr_assert_eq(endpoint_set_new(bench.wire.loop, bench.resolver, SPAN("nowhere.invalid"), 80,
+                                  NULL, &unknown),
+                 OK);
     const struct attempt_order wanted = {.endpoints = unknown};
     cr_assert_eq(attempt_start(&story.attempt, &wanted), ATTEMPT_LATER);
     cr_assert_eq(story.failures, 0);

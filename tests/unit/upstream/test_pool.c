@@ -54,7 +54,8 @@ static struct h1_back *served(const char *answer)
     struct h1_back *back = NULL;
     const int before = ends;
     const int known = connected;
-    cr_assert_eq(pool_connect(&bench.pool, upstream_bench_endpoint(&bench), &handler, NULL, &back), OK);
+    cr_assert_eq(pool_connect(&bench.pool, upstream_bench_endpoint(&bench), &handler, NULL, &back),
+                 OK);
     UNTIL(connected == known + 1);
     bench.wire.peer = -1;
     cr_assert(wire_accept(&bench.wire));
@@ -89,21 +90,24 @@ Test(pool, keeps_nothing_when_pooling_is_off)
 
 Test(pool, keeps_nothing_that_said_close)
 {
-    struct h1_back *back = served("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    struct h1_back *back =
+        served("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     pool_release(&bench.pool, &back, NS_PER_S);
     cr_assert_eq(bench.pool.idle_count, 0);
 }
 
 Test(pool, keeps_nothing_whose_peer_ends_idle_connections_within_a_second)
 {
-    struct h1_back *back = served("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n");
+    struct h1_back *back =
+        served("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n");
     pool_release(&bench.pool, &back, 60 * NS_PER_S);
     cr_assert_eq(bench.pool.idle_count, 0);
 }
 
 Test(pool, leaves_a_second_before_the_peers_keep_alive)
 {
-    struct h1_back *back = served("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n");
+    struct h1_back *back =
+        served("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n");
     pool_release(&bench.pool, &back, 60 * NS_PER_S);
     const mono_ns now = bench.wire.loop->now;
     pool_sweep(&bench.pool, mono_add(now, 4 * NS_PER_S - NS_PER_MS));

@@ -29,7 +29,9 @@ static inline void upstream_bench_open(struct upstream_bench *bench)
     const struct endpoint_hooks hooks = pool_hooks(&bench->pool);
     bench->resolver = resolver_new(bench->wire.loop, &options);
     const uint16_t port = ntohs(bench->wire.address.in.sin_port);
-    cr_assert_eq(endpoint_set_new(bench->wire.loop, bench->resolver, SPAN("127.0.0.1"), port, &hooks, &bench->set), OK);
+    cr_assert_eq(endpoint_set_new(bench->wire.loop, bench->resolver, SPAN("127.0.0.1"), port,
+                                  &hooks, &bench->set),
+                 OK);
 }
 
 static inline void upstream_bench_close(struct upstream_bench *bench)
@@ -56,7 +58,9 @@ static inline void upstream_bench_send(struct upstream_bench *bench, struct h1_b
     const struct h1_request_edit edit = {.attempt = 1};
     h1_scan_init(&scan, MESSAGE_REQUEST);
     cr_assert_eq(h1_scan_head(&scan, text, strlen(text), limits).step, H1_DONE);
-    cr_assert_eq(h1_parse_request(h1_scan_span(&scan, text), limits, bench->headers, &bench->msg).step, H1_DONE);
+    cr_assert_eq(
+        h1_parse_request(h1_scan_span(&scan, text), limits, bench->headers, &bench->msg).step,
+        H1_DONE);
     h1_back_send_request(back, &bench->msg, &edit);
     h1_back_flush(back);
 }
