@@ -58,8 +58,8 @@ def show(log):
 
 
 def head_of(report):
-    """A sanitizer says first what is wrong; the shadow bytes behind it help nobody."""
-    return "\n".join(report.splitlines()[: LINES_SHOWN // 2])
+    """What is wrong stands first, in a sanitizer's words as in Criterion's."""
+    return "\n".join(report.splitlines()[: LINES_SHOWN // 2 - 1])
 
 
 def run(command, log_name, timeout, env=None):
@@ -136,7 +136,7 @@ def run_criterion(program):
     if said or (code != 0 and failed == 0):
         failed += 1
     told = "\n".join(line for line in log.splitlines() if line.startswith(("[----]", "[FAIL]")))
-    return passed, failed, f"FAILED {name}: exit code {code}\n{told}\n{head_of(said)}" if failed else ""
+    return passed, failed, f"FAILED {name}: exit code {code}\n{head_of(told)}\n{head_of(said)}" if failed else ""
 
 
 def run_programs(tally, folders):
