@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define LABEL_BYTES 256
+#define ROOMS_PER_CHAIN 32 /* rooms of a keyed limit that cost as much as an empty chain */
 
 struct control_work {
     struct list link; /* control.work */
@@ -261,15 +262,31 @@ static void visit_target(struct control_work *work, struct target *target)
     }
 }
 
+/* A target with keyed limits is as much work as it has rooms. */
+static uint32_t instance_cost(const struct instance *instance)
+{
+    return instance != NULL ? (instance->slots->count + instance->tokens->count) / ROOMS_PER_CHAIN
+                            : 0;
+}
+
+static uint32_t target_cost(const struct target *target)
+{
+    uint32_t cost = 1 + instance_cost(target->instance);
+    for (size_t i = 0; i + 1 < target->lane_count; i++)
+        cost += instance_cost(target->rule_instances[i]);
+    return cost;
+}
+
 static bool run_slice(struct control_work *work)
 {
     const struct target_table *targets = &work->control->proxy->targets;
-    const uint32_t end = work->chain + CONTROL_SLICE;
-    for (; work->chain < targets->chain_count && work->chain < end; work->chain++) {
+    uint32_t done = 0;
+    for (; work->chain < targets->chain_count && done < CONTROL_SLICE; work->chain++, done++) {
         struct target *following;
         for (struct target *target = targets->chains[work->chain]; target != NULL;
              target = following) {
             following = target->chain;
+            done += target_cost(target);
             visit_target(work, target);
         }
     }

@@ -11,7 +11,7 @@
 #include "net/mailbox.h"
 #include "request/proxy.h"
 
-#define CONTROL_SLICE 256 /* chains of the target table looked at per turn */
+#define CONTROL_SLICE 256 /* chains of the target table, targets and rooms looked at per turn */
 
 struct control {
     struct proxy *proxy;

@@ -233,6 +233,8 @@ static void stop(struct process *process, bool has_reload)
     control_fini(&process->control);
     proxy_free(&process->proxy);
     loop_free(&process->loop);
+    signal(SIGHUP, SIG_IGN); /* libuv has restored the default: a late one must not end the process
+                                otherwise */
     metrics_free(&process->metrics);
     events_free(&process->events);
     log_stop(LOG_STOP_LIMIT);

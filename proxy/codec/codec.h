@@ -1,4 +1,5 @@
-/* codec.h - what all connections of one loop share: limits, scratch space, the cork. One per loop, loop thread only. */
+/* codec.h - what all connections of one loop share: limits, scratch space, the cork. One per loop,
+ * loop thread only. */
 #ifndef OUTRIGGER_CODEC_CODEC_H
 #define OUTRIGGER_CODEC_CODEC_H
 
@@ -19,7 +20,8 @@ struct codec {
     dur_ns header_timeout; /* limits.headerTimeout; 0 = off */
     struct outbox *corked; /* whose bytes are in loop->write_buffer; NULL = nobody's */
     size_t corked_bytes;
-    struct list idle_fronts; /* h1_front.idle_link: callers' connections between requests, oldest first */
+    struct list
+        idle_fronts; /* h1_front.idle_link: callers' connections between requests, oldest first */
     struct header scratch[H1_MAX_HEADERS]; /* of the head being parsed; valid during its callback */
     struct arena_pool chunks;              /* of trailers and requests */
 };

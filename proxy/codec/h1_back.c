@@ -1,5 +1,6 @@
 /* h1_back.c - the upstream side of HTTP/1.1 on a socket. See h1_back.h.
- *   INVARIANT: no handler is called in H1_BACK_CLOSED; every loop that calls one looks at the state afterwards. */
+ *   INVARIANT: no handler is called in H1_BACK_CLOSED; every loop that calls one looks at the state
+ * afterwards. */
 #include "codec/h1_back.h"
 
 #include "base/check.h"
@@ -9,7 +10,8 @@
 #include <stdlib.h>
 
 #define H1_BACK_MAGIC 0xb1b1b1b1u
-#define HEAD_EXTRA_BYTES 2048 /* what our own fields add to a head at most, beside h1_line values */
+#define HEAD_EXTRA_BYTES 2048 /* what our own fields add to a head at most, beside h1_line values  \
+                               */
 #define TRAILER_ARENA_BYTES 32768
 
 static void back_failed(struct h1_back *back, enum reason reason, const char *detail)
@@ -23,7 +25,8 @@ static void back_failed(struct h1_back *back, enum reason reason, const char *de
 static void response_ended(struct h1_back *back, struct span rest)
 {
     const struct span trailers = h1_body_trailers(&back->body);
-    if (rest.len > 0) /* bytes that belong to no request: the connection must not serve another one */
+    if (rest.len >
+        0) /* bytes that belong to no request: the connection must not serve another one */
         back->is_keep_alive = false;
     back->state = H1_BACK_IDLE;
     back->requests++;
@@ -36,21 +39,20 @@ static size_t feed_body(struct h1_back *back, struct span bytes)
 {
     size_t used = 0;
     while (back->state == H1_BACK_BODY) {
-        const struct h1_chunk_event event = h1_body_next(&back->body, bytes.data + used, bytes.len - used);
+        const struct h1_chunk_event event =
+            h1_body_next(&back->body, bytes.data + used, bytes.len - used);
         used += event.consumed;
         switch (event.kind) {
-        case H1_CHUNK_DATA:
-            back->handler->on_body(back, event.data);
-            break;
+        case H1_CHUNK_DATA: back->handler->on_body(back, event.data); break;
         case H1_CHUNK_END:
             response_ended(back, span_make(bytes.data + used, bytes.len - used));
             break;
         case H1_CHUNK_ERROR:
-            back_failed(back, event.reason == REASON_OVERLOADED ? REASON_OVERLOADED : REASON_PROTOCOL_ERROR,
-                        event.detail);
+            back_failed(
+                back, event.reason == REASON_OVERLOADED ? REASON_OVERLOADED : REASON_PROTOCOL_ERROR,
+                event.detail);
             return used;
-        default:
-            return used;
+        default: return used;
         }
     }
     return used;
@@ -67,13 +69,15 @@ static void head_arrived(struct h1_back *back, struct message *msg)
     if (msg->status < 200 && msg->status != 101) {
         begin_response(back);
         if (++back->interims > H1_BACK_INTERIM_LIMIT)
-            back_failed(back, REASON_PROTOCOL_ERROR, "too many interim responses before a final one");
+            back_failed(back, REASON_PROTOCOL_ERROR,
+                        "too many interim responses before a final one");
         else
             back->handler->on_interim(back, msg);
         return;
     }
     back->is_keep_alive = msg->is_keep_alive && msg->framing != BODY_UNTIL_CLOSE;
-    back->keep_alive_seconds = message_has(msg, HEADER_KEEP_ALIVE) ? hop_keep_alive_seconds(msg) : 0;
+    back->keep_alive_seconds =
+        message_has(msg, HEADER_KEEP_ALIVE) ? hop_keep_alive_seconds(msg) : 0;
     h1_body_init(&back->body, msg->framing, msg->content_length, &back->arena);
     back->state = H1_BACK_BODY;
     back->handler->on_head(back, msg);
@@ -82,14 +86,15 @@ static void head_arrived(struct h1_back *back, struct message *msg)
 static size_t feed_head(struct h1_back *back, struct span bytes)
 {
     struct codec *codec = back->codec;
-    struct h1_result result = h1_scan_head(&back->scan, bytes.data, bytes.len, &codec->response_limits);
+    struct h1_result result =
+        h1_scan_head(&back->scan, bytes.data, bytes.len, &codec->response_limits);
     if (result.step == H1_NEED_MORE)
         return 0;
     struct message msg;
     const size_t end = back->scan.at;
     if (result.step == H1_DONE)
-        result = h1_parse_response(h1_scan_span(&back->scan, bytes.data), &codec->response_limits, back->method,
-                                   back->has_asked_upgrade, codec->scratch, &msg);
+        result = h1_parse_response(h1_scan_span(&back->scan, bytes.data), &codec->response_limits,
+                                   back->method, back->has_asked_upgrade, codec->scratch, &msg);
     if (result.step == H1_ERROR) {
         back_failed(back, REASON_PROTOCOL_ERROR, result.detail);
         return bytes.len;
@@ -126,7 +131,8 @@ static void keep_rest(struct h1_back *back, struct span rest)
         back_failed(back, REASON_OVERLOADED, "no memory for a response head");
 }
 
-/* Feeds what was kept of a head, out of the inbox: at the response's end the connection must be seen to be empty. */
+/* Feeds what was kept of a head, out of the inbox: at the response's end the connection must be
+ * seen to be empty. */
 static void feed_kept(struct h1_back *back)
 {
     struct inbox kept = back->in;
@@ -158,7 +164,8 @@ static void received(struct h1_back *back, struct span bytes)
     feed_kept(back);
 }
 
-/* A write that failed has taken the socket's error with it: the end that is read then is no orderly one. */
+/* A write that failed has taken the socket's error with it: the end that is read then is no orderly
+ * one. */
 static void peer_ended(struct h1_back *back)
 {
     const bool is_orderly = !back->out.is_failed;
@@ -188,7 +195,8 @@ static void back_readable(struct h1_back *back)
 static void watch_stream(struct h1_back *back)
 {
     if (back->state != H1_BACK_CLOSED)
-        stream_want(&back->stream, !back->is_paused && !back->is_read_ended, outbox_is_blocked(&back->out));
+        stream_want(&back->stream, !back->is_paused && !back->is_read_ended,
+                    outbox_is_blocked(&back->out));
 }
 
 /* ---- a write that fails ---- */
@@ -199,7 +207,8 @@ static void on_write_failed(struct outbox *out)
     loop_defer(back->codec->loop, &back->failed_task);
 }
 
-/* An upstream that refuses a long body may answer and reset at once: what it said is read before it counts as lost. */
+/* An upstream that refuses a long body may answer and reset at once: what it said is read before it
+ * counts as lost. */
 static void on_failed_task(struct loop_task *task)
 {
     struct h1_back *back = CONTAINER_OF(task, struct h1_back, failed_task);
@@ -257,8 +266,8 @@ static void on_connected(struct stream *stream, enum reason reason)
     watch_stream(back);
 }
 
-enum err h1_back_connect(struct codec *codec, const struct address *to, const struct h1_back_handler *handler,
-                         void *user, struct h1_back **out)
+enum err h1_back_connect(struct codec *codec, const struct address *to,
+                         const struct h1_back_handler *handler, void *user, struct h1_back **out)
 {
     struct h1_back *back = calloc(1, sizeof *back);
     if (back == NULL)
@@ -308,8 +317,8 @@ void h1_back_close(struct h1_back **taken)
 
 /* ---- sending ---- */
 
-static void send_large_head(struct h1_back *back, const struct message *msg, const struct h1_request_edit *edit,
-                            size_t cap)
+static void send_large_head(struct h1_back *back, const struct message *msg,
+                            const struct h1_request_edit *edit, size_t cap)
 {
     size_t len;
     char *buf = malloc(cap);
@@ -328,14 +337,16 @@ static size_t edit_size(const struct h1_request_edit *edit)
     return size;
 }
 
-void h1_back_send_request(struct h1_back *back, const struct message *msg, const struct h1_request_edit *edit)
+void h1_back_send_request(struct h1_back *back, const struct message *msg,
+                          const struct h1_request_edit *edit)
 {
     CHECK_OBJ(back, H1_BACK_MAGIC);
     INVARIANT(back->state == H1_BACK_IDLE);
     back->method = msg->method;
     back->has_asked_upgrade = edit->is_upgrade_passed && msg->is_upgrade;
     back->request_framing = msg->framing;
-    back->is_request_done = msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
+    back->is_request_done =
+        msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
     back->is_keep_alive = false;
     back->sent_before = back->out.sent_bytes;
     back->has_answered = false;
@@ -434,12 +445,8 @@ bool h1_back_may_persist(const struct h1_back *back)
            !back->stream.has_hung_up;
 }
 
-bool h1_back_is_stale(struct h1_back *back, dur_ns trusted)
+bool h1_back_is_stale(struct h1_back *back)
 {
     CHECK_OBJ(back, H1_BACK_MAGIC);
-    if (back->stream.has_hung_up)
-        return true;
-    if (back->is_drained && mono_since(back->codec->loop->now, back->idle_since) < trusted)
-        return false;
-    return stream_peek_dead(&back->stream);
+    return back->stream.has_hung_up || stream_peek_dead(&back->stream);
 }

@@ -1,11 +1,12 @@
 /* h1_back.h - an HTTP/1.1 connection to an upstream: one request at a time, streamed both ways.
  *
- * Its user (an attempt) sends with h1_back_send_*, and hears by the handler. A response is never ambiguous: what the
- * parser refuses is on_failed(PROTOCOL_ERROR). After on_end the connection may serve again if h1_back_may_persist; it
- * then goes back to the pool, which listens for FIN by a handler of its own.
- * Backpressure: h1_back_pause stops reading (what was read already is still delivered: at most one read); while
- * h1_back_is_blocked the user must not send more body until on_writable.
- * Ownership: h1_back_connect allocates; h1_back_close consumes, and no handler is called after it. Loop thread only. */
+ * Its user (an attempt) sends with h1_back_send_*, and hears by the handler. A response is never
+ * ambiguous: what the parser refuses is on_failed(PROTOCOL_ERROR). After on_end the connection may
+ * serve again if h1_back_may_persist; it then goes back to the pool, which listens for FIN by a
+ * handler of its own. Backpressure: h1_back_pause stops reading (what was read already is still
+ * delivered: at most one read); while h1_back_is_blocked the user must not send more body until
+ * on_writable. Ownership: h1_back_connect allocates; h1_back_close consumes, and no handler is
+ * called after it. Loop thread only. */
 #ifndef OUTRIGGER_CODEC_H1_BACK_H
 #define OUTRIGGER_CODEC_H1_BACK_H
 
@@ -24,18 +25,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define H1_BACK_INTERIM_LIMIT 32 /* 1xx heads before a final one; attack: an upstream that never comes to the point */
+#define H1_BACK_INTERIM_LIMIT                                                                      \
+    32 /* 1xx heads before a final one; attack: an upstream that never comes to the point */
 
 struct h1_back;
 
 struct h1_back_handler {
     void (*on_connected)(struct h1_back *back);
-    void (*on_interim)(struct h1_back *back, struct message *msg);  /* 1xx, not 101 */
-    void (*on_head)(struct h1_back *back, struct message *msg);     /* spans die with the callback */
-    void (*on_body)(struct h1_back *back, struct span bytes);       /* also a tunnel's bytes */
-    void (*on_end)(struct h1_back *back, struct span trailers);     /* also a tunnel's orderly end */
-    void (*on_failed)(struct h1_back *back, enum reason reason, const char *detail); /* then close it */
-    void (*on_writable)(struct h1_back *back);                      /* the backlog has gone */
+    void (*on_interim)(struct h1_back *back, struct message *msg); /* 1xx, not 101 */
+    void (*on_head)(struct h1_back *back, struct message *msg);    /* spans die with the callback */
+    void (*on_body)(struct h1_back *back, struct span bytes);      /* also a tunnel's bytes */
+    void (*on_end)(struct h1_back *back, struct span trailers);    /* also a tunnel's orderly end */
+    void (*on_failed)(struct h1_back *back, enum reason reason,
+                      const char *detail);     /* then close it */
+    void (*on_writable)(struct h1_back *back); /* the backlog has gone */
 };
 
 enum h1_back_state {
@@ -63,13 +66,14 @@ struct h1_back {
     enum body_framing request_framing;
     bool has_asked_upgrade;
     bool is_paused;
-    bool is_read_ended; /* the peer's FIN was read: there is nothing more to read */
-    bool is_drained;    /* the last read left nothing in the socket */
-    bool is_request_done;  /* the whole request was handed over */
-    bool is_keep_alive;    /* the response allows another request */
-    uint64_t sent_before;  /* out.sent_bytes when this request began: equal means that nothing of it left */
-    bool has_answered;     /* some byte of this response came */
-    uint32_t keep_alive_seconds; /* of the peer's Keep-Alive; 0 = not said */
+    bool is_read_ended;   /* the peer's FIN was read: there is nothing more to read */
+    bool is_drained;      /* the last read left nothing in the socket */
+    bool is_request_done; /* the whole request was handed over */
+    bool is_keep_alive;   /* the response allows another request */
+    uint64_t sent_before; /* out.sent_bytes when this request began: equal means that nothing of it
+                             left */
+    bool has_answered;    /* some byte of this response came */
+    uint32_t keep_alive_seconds;  /* of the peer's Keep-Alive; 0 = not said */
     struct loop_task failed_task; /* a write failed */
     uint32_t interims;
     uint32_t requests; /* served before this one */
@@ -77,21 +81,26 @@ struct h1_back {
     struct list pool_link; /* upstream/pool: of the endpoint, last used first */
     struct list idle_link; /* upstream/pool: of all, oldest first */
     mono_ns idle_since;
+    uint64_t idle_turn; /* loop turn in which it became idle */
     mono_ns expires_at;
-    void *endpoint;     /* upstream/pool: struct endpoint, a reference */
+    void *endpoint; /* upstream/pool: struct endpoint, a reference */
     void *gone_context;
-    void (*on_gone)(struct h1_back *back); /* before the memory goes: gives the endpoint's reference back */
+    void (*on_gone)(
+        struct h1_back *back); /* before the memory goes: gives the endpoint's reference back */
 };
 
-enum err h1_back_connect(struct codec *codec, const struct address *to, const struct h1_back_handler *handler,
-                         void *user, struct h1_back **out) MUST_CHECK;
+enum err h1_back_connect(struct codec *codec, const struct address *to,
+                         const struct h1_back_handler *handler, void *user,
+                         struct h1_back **out) MUST_CHECK;
 /* Starts connecting; on_connected or on_failed follows, never from inside. ERR_NO_MEMORY. */
 
 void h1_back_use(struct h1_back *back, const struct h1_back_handler *handler, void *user);
 /* A new user for an idle connection. */
 
-void h1_back_send_request(struct h1_back *back, const struct message *msg, const struct h1_request_edit *edit);
-/* The head; the body follows in msg->framing by the next two. A failure to write is told by on_failed, later. */
+void h1_back_send_request(struct h1_back *back, const struct message *msg,
+                          const struct h1_request_edit *edit);
+/* The head; the body follows in msg->framing by the next two. A failure to write is told by
+ * on_failed, later. */
 
 void h1_back_send_body(struct h1_back *back, struct span bytes);
 void h1_back_send_end(struct h1_back *back, struct span trailers);
@@ -113,7 +122,8 @@ void h1_back_pause(struct h1_back *back);
 void h1_back_resume(struct h1_back *back);
 
 void h1_back_start_tunnel(struct h1_back *back);
-/* After on_connected (CONNECT) or on_head with 101. Bytes behind the head come by on_body in a later callback. */
+/* After on_connected (CONNECT) or on_head with 101. Bytes behind the head come by on_body in a
+ * later callback. */
 
 static inline bool h1_back_is_listening(const struct h1_back *back)
 {
@@ -124,11 +134,11 @@ static inline bool h1_back_is_listening(const struct h1_back *back)
 bool h1_back_may_persist(const struct h1_back *back);
 /* After on_end: nothing is left over on either side, and both sides agreed to go on. */
 
-bool h1_back_is_stale(struct h1_back *back, dur_ns trusted);
-/* Idle: has the peer closed it, or sent bytes that nobody asked for? One that became idle less than `trusted` ago is not
- * asked again: its socket was read dry then. */
+bool h1_back_is_stale(struct h1_back *back);
+/* Idle: has the peer closed it, or sent bytes that nobody asked for? */
 
 void h1_back_close(struct h1_back **back);
-/* Ends it at once (RST when a response or request was cut short) and consumes it. NULL inside is harmless. */
+/* Ends it at once (RST when a response or request was cut short) and consumes it. NULL inside is
+ * harmless. */
 
 #endif

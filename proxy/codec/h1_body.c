@@ -29,10 +29,8 @@ static struct h1_chunk_event next_until_close(const char *bytes, size_t len)
 struct h1_chunk_event h1_body_next(struct h1_body *body, const char *bytes, size_t len)
 {
     switch (body->framing) {
-    case BODY_LENGTH:
-        return next_of_length(body, bytes, len);
-    case BODY_UNTIL_CLOSE:
-        return next_until_close(bytes, len);
+    case BODY_LENGTH: return next_of_length(body, bytes, len);
+    case BODY_UNTIL_CLOSE: return next_until_close(bytes, len);
     case BODY_CHUNKED: {
         struct h1_chunk_event event = h1_chunked_next(&body->chunked, bytes, len);
         body->is_done = event.kind == H1_CHUNK_END;

@@ -1,4 +1,5 @@
-/* h1_body.h - the reading side of a message body, whatever its framing: bytes in, payload and end out.
+/* h1_body.h - the reading side of a message body, whatever its framing: bytes in, payload and end
+ * out.
  *
  * Example: h1_body_init(&body, msg.framing, msg.content_length, &arena);
  *          struct h1_chunk_event e = h1_body_next(&body, bytes, len);     // as h1_chunked_next
@@ -18,7 +19,8 @@ struct h1_body {
     struct h1_chunked chunked;
 };
 
-static inline void h1_body_init(struct h1_body *body, enum body_framing framing, uint64_t length, struct arena *arena)
+static inline void h1_body_init(struct h1_body *body, enum body_framing framing, uint64_t length,
+                                struct arena *arena)
 {
     body->framing = framing;
     body->left = length;
@@ -28,7 +30,8 @@ static inline void h1_body_init(struct h1_body *body, enum body_framing framing,
 }
 
 struct h1_chunk_event h1_body_next(struct h1_body *body, const char *bytes, size_t len);
-/* The next piece of `bytes`. H1_CHUNK_END comes with the last byte of a length, never for BODY_UNTIL_CLOSE. */
+/* The next piece of `bytes`. H1_CHUNK_END comes with the last byte of a length, never for
+ * BODY_UNTIL_CLOSE. */
 
 static inline struct span h1_body_trailers(const struct h1_body *body)
 {

@@ -1,6 +1,7 @@
 /* h1_front.c - the caller's side of HTTP/1.1 on a socket. See h1_front.h.
- *   INVARIANT: no handler but on_gone is called in H1_FRONT_CLOSED; whoever calls one looks at the state afterwards.
- *   INVARIANT: the inbox holds only bytes of the message that `scan` or `body` is in, and of those behind it. */
+ *   INVARIANT: no handler but on_gone is called in H1_FRONT_CLOSED; whoever calls one looks at the
+ * state afterwards. INVARIANT: the inbox holds only bytes of the message that `scan` or `body` is
+ * in, and of those behind it. */
 #include "codec/h1_front.h"
 
 #include "base/check.h"
@@ -87,7 +88,8 @@ static void head_is_partial(struct h1_front *front)
 static size_t feed_head(struct h1_front *front, struct span bytes)
 {
     struct codec *codec = front->codec;
-    struct h1_result result = h1_scan_head(&front->scan, bytes.data, bytes.len, &codec->request_limits);
+    struct h1_result result =
+        h1_scan_head(&front->scan, bytes.data, bytes.len, &codec->request_limits);
     if (result.step == H1_NEED_MORE) {
         head_is_partial(front);
         return 0;
@@ -96,7 +98,8 @@ static size_t feed_head(struct h1_front *front, struct span bytes)
     struct message msg;
     const size_t end = front->scan.at;
     if (result.step == H1_DONE)
-        result = h1_parse_request(h1_scan_span(&front->scan, bytes.data), &codec->request_limits, codec->scratch, &msg);
+        result = h1_parse_request(h1_scan_span(&front->scan, bytes.data), &codec->request_limits,
+                                  codec->scratch, &msg);
     if (result.step == H1_ERROR) {
         head_refused(front, &result);
         return bytes.len;
@@ -109,7 +112,8 @@ static size_t feed_body(struct h1_front *front, struct span bytes)
 {
     size_t used = 0;
     while (front->state == H1_FRONT_CALL && !front->is_body_ended) {
-        const struct h1_chunk_event event = h1_body_next(&front->body, bytes.data + used, bytes.len - used);
+        const struct h1_chunk_event event =
+            h1_body_next(&front->body, bytes.data + used, bytes.len - used);
         used += event.consumed;
         if (event.kind == H1_CHUNK_MORE)
             break;
@@ -143,13 +147,12 @@ static size_t feed(struct h1_front *front, struct span bytes)
             return 0;
         front->handler->on_body(front, bytes); /* may stop the reading, but has taken these */
         return bytes.len;
-    default: /* LINGER, FLUSH: thrown away */
-        return bytes.len;
+    default: /* LINGER, FLUSH: thrown away */ return bytes.len;
     }
 }
 
-/* A head, then (when it is wanted already) its body: two states may pass in one piece; the next request does not start
- * before this one is finished. */
+/* A head, then (when it is wanted already) its body: two states may pass in one piece; the next
+ * request does not start before this one is finished. */
 static size_t feed_all(struct h1_front *front, struct span bytes)
 {
     size_t used = 0;
@@ -221,9 +224,7 @@ static void end_idle(struct h1_front *front)
 static void caller_left(struct h1_front *front)
 {
     switch (front->state) {
-    case H1_FRONT_CALL:
-        front->handler->on_hangup(front);
-        break;
+    case H1_FRONT_CALL: front->handler->on_hangup(front); break;
     case H1_FRONT_TUNNEL:
         if (front->is_body_ended)
             break;
@@ -232,12 +233,8 @@ static void caller_left(struct h1_front *front)
         break;
     case H1_FRONT_FLUSH:
         break; /* it may still read what we send; a reset shows at the next write */
-    case H1_FRONT_IDLE:
-        end_idle(front);
-        break;
-    default:
-        h1_front_close(front, STREAM_END_ORDERLY);
-        break;
+    case H1_FRONT_IDLE: end_idle(front); break;
+    default: h1_front_close(front, STREAM_END_ORDERLY); break;
     }
 }
 
@@ -261,7 +258,8 @@ static void start_linger(struct h1_front *front)
         h1_front_close(front, STREAM_END_ORDERLY);
         return;
     }
-    wheel_set(front->codec->loop->wheel, &front->timer, mono_add(front->codec->loop->now, H1_FRONT_LINGER_TIME));
+    wheel_set(front->codec->loop->wheel, &front->timer,
+              mono_add(front->codec->loop->now, H1_FRONT_LINGER_TIME));
 }
 
 static void sent_all(struct h1_front *front)
@@ -274,30 +272,27 @@ static void sent_all(struct h1_front *front)
         start_linger(front);
 }
 
-/* After an answer a caller that reads nothing must not keep the connection for ever. During a call the call has its own
- * timeouts. */
+/* After an answer a caller that reads nothing must not keep the connection for ever. During a call
+ * the call has its own timeouts. */
 static void watch_reader(struct h1_front *front)
 {
     const bool is_answered = front->state == H1_FRONT_IDLE || front->state == H1_FRONT_FLUSH;
     if (is_answered && outbox_is_blocked(&front->out))
-        wheel_set(front->codec->loop->wheel, &front->timer, mono_add(front->codec->loop->now, H1_FRONT_FLUSH_TIME));
+        wheel_set(front->codec->loop->wheel, &front->timer,
+                  mono_add(front->codec->loop->now, H1_FRONT_FLUSH_TIME));
 }
 
 static void taken_all(struct h1_front *front)
 {
     switch (front->state) {
-    case H1_FRONT_FLUSH:
-        sent_all(front);
-        break;
+    case H1_FRONT_FLUSH: sent_all(front); break;
     case H1_FRONT_IDLE:
         wheel_clear(front->codec->loop->wheel, &front->timer);
         front->idle_since = front->codec->loop->now;
         if (inbox_length(&front->in) > 0)
             loop_defer(front->codec->loop, &front->next_task);
         break;
-    default:
-        front->handler->on_writable(front);
-        break;
+    default: front->handler->on_writable(front); break;
     }
 }
 
@@ -347,7 +342,8 @@ static void on_write_failed(struct outbox *out)
     loop_defer(front->codec->loop, &front->next_task);
 }
 
-struct h1_front *h1_front_open(struct codec *codec, int fd, const struct h1_front_handler *handler, void *context)
+struct h1_front *h1_front_open(struct codec *codec, int fd, const struct h1_front_handler *handler,
+                               void *context)
 {
     struct h1_front *front = calloc(1, sizeof *front);
     if (front == NULL || stream_open(&front->stream, codec->loop, fd, on_event, on_closed) != OK) {
@@ -409,7 +405,8 @@ void h1_front_finish(struct h1_front *front, bool is_last)
     if (is_closed(front))
         return;
     arena_fini(&front->arena);
-    if (front->may_persist && front->is_body_ended && !is_last && !front->is_last && !front->out.is_failed) {
+    if (front->may_persist && front->is_body_ended && !is_last && !front->is_last &&
+        !front->out.is_failed) {
         become_idle(front);
         watch_reader(front);
         if (inbox_length(&front->in) > 0)
@@ -451,7 +448,8 @@ void h1_front_start_tunnel(struct h1_front *front)
 
 /* ---- sending ---- */
 
-static void send_head(struct h1_front *front, const struct message *msg, const struct h1_response_edit *edit)
+static void send_head(struct h1_front *front, const struct message *msg,
+                      const struct h1_response_edit *edit)
 {
     size_t len;
     size_t cap = msg->raw.len + HEAD_EXTRA_BYTES + edit->via.len;
@@ -477,7 +475,8 @@ void h1_front_send_interim(struct h1_front *front, const struct message *msg)
     send_head(front, msg, &edit);
 }
 
-void h1_front_send_head(struct h1_front *front, const struct message *msg, const struct h1_response_edit *edit)
+void h1_front_send_head(struct h1_front *front, const struct message *msg,
+                        const struct h1_response_edit *edit)
 {
     CHECK_OBJ(front, H1_FRONT_MAGIC);
     front->out_framing = edit->framing;

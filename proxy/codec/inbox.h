@@ -1,5 +1,5 @@
-/* inbox.h - bytes that were read but not used yet: a head that is not complete, a body nobody may have yet, the next
- * pipelined request. Empty, and without memory, on an idle connection. */
+/* inbox.h - bytes that were read but not used yet: a head that is not complete, a body nobody may
+ * have yet, the next pipelined request. Empty, and without memory, on an idle connection. */
 #ifndef OUTRIGGER_CODEC_INBOX_H
 #define OUTRIGGER_CODEC_INBOX_H
 

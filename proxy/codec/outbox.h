@@ -1,13 +1,16 @@
-/* outbox.h - what still has to go out on a stream: at most one write per turn and message, and a bounded backlog.
+/* outbox.h - what still has to go out on a stream: at most one write per turn and message, and a
+ * bounded backlog.
  *
- * Small pieces are corked: copied one behind the other into the loop's write buffer and sent together, by outbox_flush
- * at the end of the callback, or when another stream corks. A piece above OUTBOX_COPY_BYTES goes out at once, gathered
- * behind what is corked, without a copy. What the socket does not take is kept in a backlog; from then on the owner must
- * stop its source (outbox_is_blocked), so a backlog is never longer than what one read can bring. A write that fails,
- * maybe in the middle of somebody else's callback, is told by on_failed, which may only defer what it does about it.
- * Example: outbox_put(&conn->out, head); outbox_put(&conn->out, body); outbox_flush(&conn->out);
- *          on WRITABLE: if (outbox_resume(&conn->out) && !outbox_is_blocked(&conn->out)) -> the source may go on
- * Ownership: embedded in its connection; the backlog is its own. One cork per loop (struct codec). Single-threaded. */
+ * Small pieces are corked: copied one behind the other into the loop's write buffer and sent
+ * together, by outbox_flush at the end of the callback, or when another stream corks. A piece above
+ * OUTBOX_COPY_BYTES goes out at once, gathered behind what is corked, without a copy. What the
+ * socket does not take is kept in a backlog; from then on the owner must stop its source
+ * (outbox_is_blocked), so a backlog is never longer than what one read can bring. A write that
+ * fails, maybe in the middle of somebody else's callback, is told by on_failed, which may only
+ * defer what it does about it. Example: outbox_put(&conn->out, head); outbox_put(&conn->out, body);
+ * outbox_flush(&conn->out); on WRITABLE: if (outbox_resume(&conn->out) &&
+ * !outbox_is_blocked(&conn->out)) -> the source may go on Ownership: embedded in its connection;
+ * the backlog is its own. One cork per loop (struct codec). Single-threaded. */
 #ifndef OUTRIGGER_CODEC_OUTBOX_H
 #define OUTRIGGER_CODEC_OUTBOX_H
 
@@ -43,8 +46,8 @@ void outbox_put(struct outbox *out, struct span bytes);
 /* Takes a copy of, or sends, `bytes`. */
 
 char *outbox_reserve(struct outbox *out, size_t size);
-/* Room for `size` (<= LOOP_WRITE_BYTES / 2) bytes to be written in place; NULL when there is a backlog or a failure:
- * format elsewhere and use outbox_put. Finish with outbox_commit. */
+/* Room for `size` (<= LOOP_WRITE_BYTES / 2) bytes to be written in place; NULL when there is a
+ * backlog or a failure: format elsewhere and use outbox_put. Finish with outbox_commit. */
 
 void outbox_commit(struct outbox *out, size_t size);
 
@@ -55,7 +58,8 @@ void outbox_flush(struct outbox *out);
 /* Sends what is corked. */
 
 bool outbox_resume(struct outbox *out);
-/* The stream is writable: sends from the backlog. True when it is empty now (and was not before). */
+/* The stream is writable: sends from the backlog. True when it is empty now (and was not before).
+ */
 
 static inline bool outbox_is_blocked(const struct outbox *out)
 {

@@ -13,8 +13,8 @@
         .name = "tls", .type = FIELD_LATER, .doc = "TLS on this port"                              \
     }
 
-static const struct word protocol_words[] = {{"auto", PROTOCOL_AUTO},   {"http1", PROTOCOL_HTTP1},
-                                             {"http2", WORD_LATER}, {"grpc", WORD_LATER},
+static const struct word protocol_words[] = {{"auto", PROTOCOL_AUTO}, {"http1", PROTOCOL_HTTP1},
+                                             {"http2", WORD_LATER},   {"grpc", WORD_LATER},
                                              {"tcp", WORD_LATER},     {NULL, 0}};
 static const struct word drain_words[] = {
     {"serve", DRAIN_SERVE}, {"refuse", DRAIN_REFUSE}, {NULL, 0}};

@@ -1,4 +1,5 @@
-/* attempt_io.c - see attempt_io.h. Every callback here ends with proxy_perform: the call may have asked for something. */
+/* attempt_io.c - see attempt_io.h. Every callback here ends with proxy_perform: the call may have
+ * asked for something. */
 #include "request/attempt_io.h"
 
 #include "base/check.h"
@@ -22,14 +23,16 @@ static struct request *request_from(struct attempt *attempt)
 /* ---- starting ---- */
 
 /* The deadline header is rewritten downward on every attempt: what is left of this one. */
-static size_t deadline_line(struct request *request, char digits[DEADLINE_DIGITS], struct h1_line *line)
+static size_t deadline_line(struct request *request, char digits[DEADLINE_DIGITS],
+                            struct h1_line *line)
 {
     const char *name = request->call.lane->policy->timeouts.deadline_header;
     const dur_ns left = call_attempt_left(&request->call, request->proxy->loop->now);
     if (name == NULL || left == DUR_FOREVER)
         return 0;
     const int len = snprintf(digits, DEADLINE_DIGITS, "%lld", (long long)(left / NS_PER_MS));
-    *line = (struct h1_line){.name = span_of(name), .value = span_make(digits, (size_t)len), .replaces = true};
+    *line = (struct h1_line){
+        .name = span_of(name), .value = span_make(digits, (size_t)len), .replaces = true};
     return 1;
 }
 
@@ -75,8 +78,8 @@ void attempt_io_start(struct request *request)
     const struct attempt_order order = {
         .endpoints = endpoints,
         .wanted = call->endpoint_seat ? call->endpoint_id : CANDIDATE_UNKNOWN,
-        .may_repeat = call->facts.is_idempotent ||
-                      (call->facts.is_method_listed && call->lane->policy->retry.mode != POLICY_OFF),
+        .may_repeat = call->facts.is_idempotent || (call->facts.is_method_listed &&
+                                                    call->lane->policy->retry.mode != POLICY_OFF),
         .needs_fresh = call->needs_fresh,
         .is_tunnel = call->facts.is_tunnel || request->msg.is_upgrade,
     };
@@ -114,7 +117,8 @@ static void on_interim(struct attempt *attempt, struct message *msg)
         return;
     if (msg->status != 100) {
         h1_front_send_interim(request->front, msg);
-    } else if (request->msg.expects_continue && !request->is_continue_sent && request->bytes_in == 0) {
+    } else if (request->msg.expects_continue && !request->is_continue_sent &&
+               request->bytes_in == 0) {
         request->is_continue_sent = true;
         h1_front_send_interim(request->front, msg);
         upload_go_on(request);
@@ -135,8 +139,9 @@ static struct call_head head_of(struct request *request, const struct message *m
         .retry_after = message_has(msg, HEADER_RETRY_AFTER)
                            ? retry_after_from(message_value(msg, HEADER_RETRY_AFTER), wall_s)
                            : 0,
-        .is_exhausted_marked = message_has(msg, HEADER_X_OUTRIGGER_RETRIES) &&
-                               span_is_nocase(message_value(msg, HEADER_X_OUTRIGGER_RETRIES), SPAN("exhausted")),
+        .is_exhausted_marked =
+            message_has(msg, HEADER_X_OUTRIGGER_RETRIES) &&
+            span_is_nocase(message_value(msg, HEADER_X_OUTRIGGER_RETRIES), SPAN("exhausted")),
         .is_upgrade = msg->status == 101,
     };
 }
@@ -146,8 +151,10 @@ static void on_failed(struct attempt *attempt, enum reason reason, const char *d
 static void on_head(struct attempt *attempt, struct message *msg)
 {
     struct request *request = request_from(attempt);
-    if (msg->status == 101 && !request->is_upload_done) { /* where the tunnel begins nobody could tell (RFC 9110 7.8) */
-        on_failed(attempt, REASON_PROTOCOL_ERROR, "the upstream switched protocols before it had the whole request");
+    if (msg->status == 101 &&
+        !request->is_upload_done) { /* where the tunnel begins nobody could tell (RFC 9110 7.8) */
+        on_failed(attempt, REASON_PROTOCOL_ERROR,
+                  "the upstream switched protocols before it had the whole request");
         return;
     }
     const struct call_head head = head_of(request, msg);
@@ -207,7 +214,7 @@ static void on_failed(struct attempt *attempt, enum reason reason, const char *d
         call_on_response_broken(&request->call, reason, now);
     } else if (request->kept.is_on && !request->kept.is_complete) {
         attempt_io_abort(request);
-        call_on_attempt_ended(&request->call, now);
+        call_on_response_broken(&request->call, reason, now);
     } else {
         fail_attempt(request, reason);
     }

@@ -1,5 +1,5 @@
-/* attempt_io.h - between a call and its attempt: starts and ends it, and tells the call what the upstream says.
- * Loop thread only. */
+/* attempt_io.h - between a call and its attempt: starts and ends it, and tells the call what the
+ * upstream says. Loop thread only. */
 #ifndef OUTRIGGER_REQUEST_ATTEMPT_IO_H
 #define OUTRIGGER_REQUEST_ATTEMPT_IO_H
 

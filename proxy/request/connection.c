@@ -136,19 +136,21 @@ void connection_refuse(struct entrance *entrance, int fd)
     size_t len;
     const struct local_reply reply = {
         .reason = REASON_OVERLOADED,
-        .detail = "limits.maxConnections is reached: raise it, or let the app use fewer connections",
+        .detail =
+            "limits.maxConnections is reached: raise it, or let the app use fewer connections",
         .wall_s = loop_wall(entrance->proxy->loop) / NS_PER_S,
         .is_last = true,
     };
     metrics_count_rejection(entrance->proxy->unroutable, REASON_OVERLOADED);
-    if (local_reply_write(&reply, text, sizeof text, &len) == OK && send(fd, text, len, MSG_NOSIGNAL) > 0)
+    if (local_reply_write(&reply, text, sizeof text, &len) == OK &&
+        send(fd, text, len, MSG_NOSIGNAL) > 0)
         shutdown(fd, SHUT_WR);
     close(fd);
 }
 
 bool connections_are_flushed(const struct proxy *proxy)
 {
-    LIST_FOREACH(link, &proxy->connections)
+    LIST_FOREACH (link, &proxy->connections)
         if (h1_front_is_blocked(CONTAINER_OF(link, struct connection, link)->front))
             return false;
     return true;
@@ -156,10 +158,11 @@ bool connections_are_flushed(const struct proxy *proxy)
 
 void connections_sweep(struct proxy *proxy, dur_ns idle)
 {
-    LIST_FOREACH_SAFE(link, following, &proxy->codec.idle_fronts)
-    {
+    LIST_FOREACH_SAFE (link, following, &proxy->codec.idle_fronts) {
         struct h1_front *front = CONTAINER_OF(link, struct h1_front, idle_link);
-        const dur_ns limit = front->requests == 0 && proxy->codec.header_timeout > 0 ? proxy->codec.header_timeout : idle;
+        const dur_ns limit = front->requests == 0 && proxy->codec.header_timeout > 0
+                                 ? proxy->codec.header_timeout
+                                 : idle;
         if (mono_since(proxy->loop->now, front->idle_since) >= limit)
             h1_front_close(front, STREAM_END_ORDERLY);
     }

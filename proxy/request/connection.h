@@ -1,4 +1,5 @@
-/* connection.h - a caller's connection: from accept to its end, one request after the other. Loop thread only. */
+/* connection.h - a caller's connection: from accept to its end, one request after the other. Loop
+ * thread only. */
 #ifndef OUTRIGGER_REQUEST_CONNECTION_H
 #define OUTRIGGER_REQUEST_CONNECTION_H
 
@@ -13,7 +14,7 @@ struct connection {
     struct proxy *proxy;
     struct entrance *entrance;
     struct h1_front *front;
-    struct request *request; /* that is being served; NULL between requests */
+    struct request *request;       /* that is being served; NULL between requests */
     char peer[ADDRESS_TEXT_BYTES]; /* without port; "unix:" for an unnamed one */
 };
 

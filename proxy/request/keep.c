@@ -7,11 +7,12 @@
 /* One read may bring more than the limit after the upstream was stopped. */
 #define KEPT_SLACK_BYTES (2 * (uint64_t)LOOP_READ_BYTES)
 
-/* Without memory to keep it the response is lost: the attempt is ended, and a reply of ours would name the last one. */
+/* Without memory to keep it the response is lost: the attempt is ended, and a reply of ours would
+ * name the last one. */
 static void lose(struct request *request)
 {
     attempt_io_abort(request);
-    call_on_attempt_ended(&request->call, request->proxy->loop->now);
+    call_on_response_broken(&request->call, REASON_OVERLOADED, request->proxy->loop->now);
 }
 
 void keep_begin(struct request *request)

@@ -1,7 +1,9 @@
-/* keep.h - a failed response held back while a retry is prepared: if no retry reaches the wire, the caller gets it.
+/* keep.h - a failed response held back while a retry is prepared: if no retry reaches the wire, the
+ * caller gets it.
  *
- * Up to CALL_KEPT_BODY_BYTES of body, from the replay pool. A longer one is not lost: its upstream is stopped until the
- * retry starts (then it goes) or is refused (then it is relayed). Loop thread only. */
+ * Up to CALL_KEPT_BODY_BYTES of body, from the replay pool. A longer one is not lost: its upstream
+ * is stopped until the retry starts (then it goes) or is refused (then it is relayed). Loop thread
+ * only. */
 #ifndef OUTRIGGER_REQUEST_KEEP_H
 #define OUTRIGGER_REQUEST_KEEP_H
 

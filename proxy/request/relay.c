@@ -38,10 +38,12 @@ static void send_head(struct request *request, const struct message *head)
     h1_front_send_head(request->front, head, &edit);
 }
 
-/* The caller is slow: stop the upstream. It is also how a lost caller shows: the next event of its socket says so. */
+/* The caller is slow: stop the upstream. It is also how a lost caller shows: the next event of its
+ * socket says so. */
 static void hold_back(struct request *request)
 {
-    if (request->attempt.back != NULL && request->front != NULL && h1_front_is_blocked(request->front))
+    if (request->attempt.back != NULL && request->front != NULL &&
+        h1_front_is_blocked(request->front))
         h1_back_pause(request->attempt.back);
 }
 
@@ -121,8 +123,9 @@ void relay_over(struct request *request)
         delivered(request);
 }
 
-/* An upstream may answer before it has read the whole body and still go on reading it: then so do we, until the body or
- * the connection ends (RFC 9112 section 9.3). A caller that were cut off in its body might never read the answer. */
+/* An upstream may answer before it has read the whole body and still go on reading it: then so do
+ * we, until the body or the connection ends (RFC 9112 section 9.3). A caller that were cut off in
+ * its body might never read the answer. */
 static bool is_upload_going_on(const struct request *request)
 {
     return !request->is_upload_done && !upload_is_declined(request) && request->front != NULL &&

@@ -18,9 +18,11 @@ static void *parse(void *context)
     reload->set = NULL;
     if (policy_set_load(reload->paths, reload->path_count, &reload->set, reload->diagnostics) != OK)
         reload->set = NULL;
-    if (mailbox_post(reload->mailbox, &reload->done) != OK)
-        log_event(LOG_ERROR, "config_reload_lost",
-                  LOG_TEXT("the loop's mailbox is full or closed; send SIGHUP to try again"));
+    if (mailbox_post(reload->mailbox, &reload->done) == OK)
+        return NULL;
+    __atomic_store_n(&reload->is_lost, true, __ATOMIC_RELEASE);
+    log_event(LOG_ERROR, "config_reload_lost",
+              LOG_TEXT("the loop's mailbox is full or closed; send SIGHUP to try again"));
     return NULL;
 }
 
@@ -107,6 +109,10 @@ static void on_done(struct mail *mail)
 
 void reload_now(struct reload *reload)
 {
+    if (__atomic_exchange_n(&reload->is_lost, false, __ATOMIC_ACQUIRE)) {
+        forget_parse(reload);
+        policy_set_unref(&reload->set);
+    }
     reload->is_wanted_again = reload->is_running;
     if (reload->is_running || reload->is_stopped)
         return;

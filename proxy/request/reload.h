@@ -25,6 +25,7 @@ struct reload {
     bool is_running;      /* a parse is on its way */
     bool is_wanted_again; /* something changed meanwhile */
     bool is_stopped;
+    bool is_lost; /* atomic: its parse ended, but the mailbox did not take the letter */
     struct mail done;
     struct policy_set *set; /* of the parse; NULL when it failed */
     struct diagnostics *diagnostics;

@@ -7,14 +7,15 @@
 
 static bool is_by_policy(enum reason reason)
 {
-    return reason == REASON_CIRCUIT_OPEN || reason == REASON_RATE_LIMITED || reason == REASON_BULKHEAD_FULL ||
-           reason == REASON_QUEUE_TIMEOUT;
+    return reason == REASON_CIRCUIT_OPEN || reason == REASON_RATE_LIMITED ||
+           reason == REASON_BULKHEAD_FULL || reason == REASON_QUEUE_TIMEOUT;
 }
 
 static bool is_timeout(enum reason reason)
 {
     return reason == REASON_REQUEST_TIMEOUT || reason == REASON_ATTEMPT_TIMEOUT ||
-           reason == REASON_CONNECT_TIMEOUT || reason == REASON_IDLE_TIMEOUT || reason == REASON_MAX_DURATION;
+           reason == REASON_CONNECT_TIMEOUT || reason == REASON_IDLE_TIMEOUT ||
+           reason == REASON_MAX_DURATION;
 }
 
 const char *reply_place(const struct request *request)
@@ -91,14 +92,16 @@ void reply_send(struct request *request)
     call_on_delivered(call, request->proxy->loop->now);
 }
 
-void reply_without_call(struct connection *connection, struct request *request, enum reason reason, const char *detail)
+void reply_without_call(struct connection *connection, struct request *request, enum reason reason,
+                        const char *detail)
 {
     struct proxy *proxy = connection->proxy;
     const struct entrance *entrance = connection->entrance;
     const struct target *target = target_table_lookup(&proxy->targets, span_of(entrance->upstream));
     struct metrics_target *metrics =
         target ? ((struct destination *)target->user)->metrics : proxy->unroutable;
-    const bool may_persist = request != NULL && connection->front->may_persist && connection->front->is_body_ended;
+    const bool may_persist =
+        request != NULL && connection->front->may_persist && connection->front->is_body_ended;
     const struct local_reply reply = {
         .reason = reason,
         .detail = detail,

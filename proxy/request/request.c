@@ -48,7 +48,8 @@ static struct request *request_new(struct connection *connection)
     request->began_at = proxy->loop->now;
     request->began_wall = loop_wall(proxy->loop);
     request->attempt_count = 0;
-    arena_init(&request->arena, &proxy->arenas, REQUEST_ARENA_BYTES);
+    arena_init(&request->arena, &proxy->arenas,
+               REQUEST_ARENA_BYTES + REQUEST_ARENA_HEADS * (size_t)proxy->limits.max_header_bytes);
     list_append(&proxy->requests, &request->link);
     proxy->request_count++;
     connection->request = request;
@@ -149,7 +150,8 @@ void request_begin(struct connection *connection, struct message *msg)
     if (proxy->access.cfg.mode != ACCESS_OFF)
         request->client = arena_copy(&request->arena, span_of(connection->peer));
     struct lane *lane = NULL;
-    const enum reason reason = route_request(proxy, connection->entrance, &request->msg, &lane, &request->detail);
+    const enum reason reason =
+        route_request(proxy, connection->entrance, &request->msg, &lane, &request->detail);
     request->detail_reason = reason;
     if (lane == NULL) {
         request_unroutable(request, reason);
@@ -190,7 +192,8 @@ void request_cancel(struct request *request)
     request->connection = NULL;
     request->front = NULL;
     connection->request = NULL;
-    h1_front_close(connection->front, request->has_response ? STREAM_END_RESET : STREAM_END_ORDERLY);
+    h1_front_close(connection->front,
+                   request->has_response ? STREAM_END_RESET : STREAM_END_ORDERLY);
     call_on_cancel(&request->call, request->proxy->loop->now);
 }
 

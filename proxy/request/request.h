@@ -1,9 +1,9 @@
 /* request.h - one call of the app, as the proxy holds it: head, call, attempt, body on both ways.
  *
- * Born when a head is complete, on an arena of its own; gone at CALL_FINISH. Whoever has work for a part of its life is
- * a file: route, upload (the caller's body), attempt_io (what the upstream says), relay (the response), keep (a failed
- * head held back), reply (our own answers), tunnel. Loop thread only.
- *   INVARIANT: front == NULL, or front->user == this request. */
+ * Born when a head is complete, on an arena of its own; gone at CALL_FINISH. Whoever has work for a
+ * part of its life is a file: route, upload (the caller's body), attempt_io (what the upstream
+ * says), relay (the response), keep (a failed head held back), reply (our own answers), tunnel.
+ * Loop thread only. INVARIANT: front == NULL, or front->user == this request. */
 #ifndef OUTRIGGER_REQUEST_REQUEST_H
 #define OUTRIGGER_REQUEST_REQUEST_H
 
@@ -20,7 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REQUEST_ARENA_BYTES (256 * 1024) /* heads and trailers of one call; bounded by limits.maxHeaderBytes anyway */
+#define REQUEST_ARENA_BYTES (256 * 1024) /* of one call, beside its heads: trailers, names, ids */
+#define REQUEST_ARENA_HEADS                                                                        \
+    4 /* times limits.maxHeaderBytes: the caller's head, kept ones, and their fields */
 
 struct kept { /* a failed response held until the next attempt reaches the wire */
     bool is_on;

@@ -12,9 +12,8 @@ void tunnel_connected(struct request *request)
 
 static void tell_caller(struct request *request)
 {
-    const struct h1_response_edit edit = {.framing = BODY_NONE,
-                                          .via = span_of(request->proxy->pseudonym),
-                                          .is_upgrade_passed = true};
+    const struct h1_response_edit edit = {
+        .framing = BODY_NONE, .via = span_of(request->proxy->pseudonym), .is_upgrade_passed = true};
     if (request->msg.is_connect) {
         request->status = 200;
         h1_front_send_raw(request->front, SPAN("HTTP/1.1 200 Connection established\r\n\r\n"));
@@ -40,7 +39,8 @@ void tunnel_begin(struct request *request)
 /* Both sides have ended and the upstream has all of it: the tunnel is over, in good order. */
 static void over(struct request *request)
 {
-    if (!request->is_tunnel_up_done || !request->is_tunnel_down_done || h1_back_is_blocked(request->attempt.back))
+    if (!request->is_tunnel_up_done || !request->is_tunnel_down_done ||
+        h1_back_is_blocked(request->attempt.back))
         return;
     const mono_ns now = request->proxy->loop->now;
     attempt_release(&request->attempt, 0);

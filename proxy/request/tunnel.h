@@ -1,5 +1,5 @@
-/* tunnel.h - bytes both ways without messages: CONNECT, and after 101 (WebSocket). Either side may end while the other
- * goes on (half-close); a slow side stops the other. Loop thread only. */
+/* tunnel.h - bytes both ways without messages: CONNECT, and after 101 (WebSocket). Either side may
+ * end while the other goes on (half-close); a slow side stops the other. Loop thread only. */
 #ifndef OUTRIGGER_REQUEST_TUNNEL_H
 #define OUTRIGGER_REQUEST_TUNNEL_H
 

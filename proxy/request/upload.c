@@ -10,13 +10,14 @@ static bool is_sending(const struct request *request)
     return request->has_sent_head && request->attempt.back != NULL && !request->is_tunnel;
 }
 
-/* The clocks stand still while the caller's bytes are the only thing that is missing. Behind an Expect the upstream
- * speaks first: its 100, or the caller's own impatience, ends that. */
+/* The clocks stand still while the caller's bytes are the only thing that is missing. Behind an
+ * Expect the upstream speaks first: its 100, or the caller's own impatience, ends that. */
 static void update_clock(struct request *request)
 {
     const mono_ns now = request->proxy->loop->now;
-    const bool waits = is_sending(request) && !request->is_upload_done && !upload_is_declined(request) &&
-                       !h1_back_is_blocked(request->attempt.back) && !request->has_response;
+    const bool waits = is_sending(request) && !request->is_upload_done &&
+                       !upload_is_declined(request) && !h1_back_is_blocked(request->attempt.back) &&
+                       !request->has_response;
     call_resume(&request->call, now);
     if (waits)
         call_pause(&request->call, now);
@@ -34,14 +35,16 @@ static void read_caller(struct request *request, bool is_wanted)
         h1_front_read_body(request->front, is_wanted);
 }
 
-void upload_begin(struct request *request, const struct policy *policy, const struct call_facts *facts)
+void upload_begin(struct request *request, const struct policy *policy,
+                  const struct call_facts *facts)
 {
     const struct message *msg = &request->msg;
     request->is_upload_done =
         msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
     const bool may_repeat =
         facts->is_idempotent || (policy->retry.mode != POLICY_OFF && facts->is_method_listed);
-    replay_init(&request->replay, &request->proxy->replay, may_repeat ? policy->retry.max_body_bytes : 0);
+    replay_init(&request->replay, &request->proxy->replay,
+                may_repeat ? policy->retry.max_body_bytes : 0);
 }
 
 /* Sends what is kept as far as the upstream takes it; true when all of it has gone. */
@@ -85,12 +88,15 @@ void upload_restart(struct request *request)
     upload_go_on(request);
 }
 
-/* A length that cannot be kept is known at the first byte: what is kept until then would be copied for nothing. */
+/* A length that cannot be kept is known at the first byte: what is kept until then would be copied
+ * for nothing. */
 static void keep_for_replay(struct request *request, struct span bytes)
 {
     const struct message *msg = &request->msg;
-    if (request->bytes_in == 0 && msg->has_content_length && msg->content_length > request->replay.limit)
-        replay_give_up(&request->replay, request->replay.limit == 0 ? REPLAY_COMMITTED : REPLAY_BODY_TOO_LARGE);
+    if (request->bytes_in == 0 && msg->has_content_length &&
+        msg->content_length > request->replay.limit)
+        replay_give_up(&request->replay,
+                       request->replay.limit == 0 ? REPLAY_COMMITTED : REPLAY_BODY_TOO_LARGE);
     replay_add(&request->replay, bytes);
 }
 

@@ -45,7 +45,8 @@ static void connect_endpoint(struct attempt *attempt)
 {
     attempt->state = ATTEMPT_CONNECTING;
     attempt->is_reused = false;
-    if (pool_connect(attempt->pool, attempt->endpoint, &back_handler, attempt, &attempt->back) != OK)
+    if (pool_connect(attempt->pool, attempt->endpoint, &back_handler, attempt, &attempt->back) !=
+        OK)
         fail_later(attempt, REASON_OVERLOADED, "no memory for a connection");
 }
 
@@ -81,7 +82,8 @@ static enum attempt_start go(struct attempt *attempt)
     }
     take_endpoint(attempt, endpoint);
     const bool may_reuse = !attempt->order.needs_fresh && !attempt->order.is_tunnel;
-    attempt->back = may_reuse ? pool_lease(attempt->pool, endpoint, attempt->order.may_repeat) : NULL;
+    attempt->back =
+        may_reuse ? pool_lease(attempt->pool, endpoint, attempt->order.may_repeat) : NULL;
     if (attempt->back == NULL) {
         connect_endpoint(attempt);
         return ATTEMPT_LATER;
@@ -151,7 +153,8 @@ static void back_connected(struct h1_back *back)
     attempt->handler->on_ready(attempt);
 }
 
-/* A dual-stack name may be served on one family only: the other one is tried in the same attempt, for nothing was sent. */
+/* A dual-stack name may be served on one family only: the other one is tried in the same attempt,
+ * for nothing was sent. */
 static bool fall_back(struct attempt *attempt, enum reason reason)
 {
     if (reason != REASON_CONNECT_REFUSED || attempt->has_fallen_back || attempt->order.wanted != 0)

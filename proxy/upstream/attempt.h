@@ -1,10 +1,11 @@
 /* attempt.h - one try at an upstream: find an endpoint, take or make a connection, send, hear.
  *
- * attempt_start never calls back from inside; it says ATTEMPT_READY when a pooled connection is in hand and the request
- * can be sent at once, else on_ready or on_failed follows. After on_end, attempt_release; at any time, attempt_abort.
- * Between start and release or abort the endpoint counts it in flight (the balancer's measure).
- * Example: if (attempt_start(&a, &order) == ATTEMPT_READY) attempt_send(...)
- * Ownership: embedded in the request; holds its endpoint and connection. Loop thread only. */
+ * attempt_start never calls back from inside; it says ATTEMPT_READY when a pooled connection is in
+ * hand and the request can be sent at once, else on_ready or on_failed follows. After on_end,
+ * attempt_release; at any time, attempt_abort. Between start and release or abort the endpoint
+ * counts it in flight (the balancer's measure). Example: if (attempt_start(&a, &order) ==
+ * ATTEMPT_READY) attempt_send(...) Ownership: embedded in the request; holds its endpoint and
+ * connection. Loop thread only. */
 #ifndef OUTRIGGER_UPSTREAM_ATTEMPT_H
 #define OUTRIGGER_UPSTREAM_ATTEMPT_H
 
@@ -16,7 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ATTEMPT_TRIED_MAX 8 /* endpoints remembered as tried by a call; further ones count as untried */
+#define ATTEMPT_TRIED_MAX                                                                          \
+    8 /* endpoints remembered as tried by a call; further ones count as untried */
 
 struct attempt;
 
@@ -28,18 +30,25 @@ struct attempt_handler {
     void (*on_end)(struct attempt *attempt, struct span trailers);
     void (*on_failed)(struct attempt *attempt, enum reason reason, const char *detail);
     void (*on_writable)(struct attempt *attempt);
-    void (*on_endpoint)(struct attempt *attempt); /* attempt->endpoint was chosen; may come from inside start */
+    void (*on_endpoint)(
+        struct attempt *attempt); /* attempt->endpoint was chosen; may come from inside start */
 };
 
-enum attempt_state { ATTEMPT_NONE = 0, ATTEMPT_RESOLVING, ATTEMPT_CONNECTING, ATTEMPT_OPEN, ATTEMPT_FAILING };
+enum attempt_state {
+    ATTEMPT_NONE = 0,
+    ATTEMPT_RESOLVING,
+    ATTEMPT_CONNECTING,
+    ATTEMPT_OPEN,
+    ATTEMPT_FAILING
+};
 enum attempt_start { ATTEMPT_LATER, ATTEMPT_READY };
 
 struct attempt_order {
     struct endpoint_set *endpoints;
-    uint64_t wanted;   /* id of the endpoint that the gate admitted; 0 = the balancer chooses */
-    bool may_repeat;   /* may the call be repeated if the connection turns out dead? */
-    bool needs_fresh;  /* a pooled connection just failed: take none */
-    bool is_tunnel;    /* never from the pool, never to it */
+    uint64_t wanted;  /* id of the endpoint that the gate admitted; 0 = the balancer chooses */
+    bool may_repeat;  /* may the call be repeated if the connection turns out dead? */
+    bool needs_fresh; /* a pooled connection just failed: take none */
+    bool is_tunnel;   /* never from the pool, never to it */
 };
 
 struct attempt {
@@ -59,7 +68,8 @@ struct attempt {
     uint32_t tried_count;
 };
 
-void attempt_init(struct attempt *attempt, struct pool *pool, const struct attempt_handler *handler);
+void attempt_init(struct attempt *attempt, struct pool *pool,
+                  const struct attempt_handler *handler);
 
 enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_order *order);
 

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-struct pool_slot { /* endpoint->pool */
+struct pool_slot {    /* endpoint->pool */
     struct list idle; /* h1_back.pool_link, last used first */
     uint32_t count;
 };
@@ -64,7 +64,7 @@ static void endpoint_left(void *context, struct endpoint *endpoint)
     struct pool_slot *slot = endpoint->pool;
     if (slot == NULL)
         return;
-    LIST_FOREACH_SAFE(link, following, &slot->idle)
+    LIST_FOREACH_SAFE (link, following, &slot->idle)
         drop(context, CONTAINER_OF(link, struct h1_back, pool_link));
 }
 
@@ -77,7 +77,8 @@ static void endpoint_freed(void *context, struct endpoint *endpoint)
 
 struct endpoint_hooks pool_hooks(struct pool *pool)
 {
-    return (struct endpoint_hooks){.context = pool, .on_left = endpoint_left, .on_free = endpoint_freed};
+    return (struct endpoint_hooks){
+        .context = pool, .on_left = endpoint_left, .on_free = endpoint_freed};
 }
 
 /* ---- life ---- */
@@ -90,8 +91,16 @@ void pool_init(struct pool *pool, struct codec *codec)
 
 void pool_fini(struct pool *pool)
 {
-    LIST_FOREACH_SAFE(link, following, &pool->idle)
+    LIST_FOREACH_SAFE (link, following, &pool->idle)
         drop(pool, CONTAINER_OF(link, struct h1_back, idle_link));
+}
+
+/* The read that ended its response in this very turn left nothing in the socket: that was the look.
+ * A call that may not be repeated looks again all the same. */
+static bool is_just_read(const struct h1_back *back, bool may_repeat)
+{
+    return may_repeat && back->is_drained && !back->stream.has_hung_up &&
+           back->idle_turn == back->codec->loop->turns;
 }
 
 struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, bool may_repeat)
@@ -103,7 +112,8 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, bool ma
         struct h1_back *back = CONTAINER_OF(first, struct h1_back, pool_link);
         if (!may_repeat && mono_since(now, back->idle_since) > POOL_SAFE_IDLE)
             return NULL; /* the others idled longer still */
-        if (now >= back->expires_at || h1_back_is_stale(back, may_repeat ? POOL_TRUSTED_IDLE : 0)) {
+        if (now >= back->expires_at ||
+            (!is_just_read(back, may_repeat) && h1_back_is_stale(back))) {
             pool->stale++;
             drop(pool, back);
             continue;
@@ -115,8 +125,8 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, bool ma
     return NULL;
 }
 
-enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct h1_back_handler *handler, void *user,
-                      struct h1_back **out)
+enum err pool_connect(struct pool *pool, struct endpoint *endpoint,
+                      const struct h1_back_handler *handler, void *user, struct h1_back **out)
 {
     struct h1_back *back;
     const enum err e = h1_back_connect(pool->codec, &endpoint->address, handler, user, &back);
@@ -153,6 +163,7 @@ void pool_release(struct pool *pool, struct h1_back **taken, dur_ns pool_idle)
     }
     *taken = NULL;
     back->idle_since = now;
+    back->idle_turn = pool->codec->loop->turns;
     back->expires_at = mono_add(now, keeps);
     h1_back_use(back, &idle_handler, pool);
     h1_back_resume(back);
@@ -164,8 +175,7 @@ void pool_release(struct pool *pool, struct h1_back **taken, dur_ns pool_idle)
 
 void pool_sweep(struct pool *pool, mono_ns now)
 {
-    LIST_FOREACH_SAFE(link, following, &pool->idle)
-    {
+    LIST_FOREACH_SAFE (link, following, &pool->idle) {
         struct h1_back *back = CONTAINER_OF(link, struct h1_back, idle_link);
         if (now >= back->expires_at)
             drop(pool, back);

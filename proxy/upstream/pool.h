@@ -1,10 +1,12 @@
-/* pool.h - idle connections to endpoints, last used first, so that few stay warm and the rest can go.
+/* pool.h - idle connections to endpoints, last used first, so that few stay warm and the rest can
+ * go.
  *
- * A connection is in exactly one place: with an attempt, or idle here (state == list). It leaves after its idle time
- * (timeouts.poolIdle, or a second before the peer's own Keep-Alive timeout), when the peer closes it, or when its
- * endpoint leaves DNS. FIN and RST are looked for at every lease, and a call that may not be repeated never takes one
- * that idled longer than POOL_SAFE_IDLE: a peer may be closing it right now.
- * Ownership: the pool owns idle connections; a lease hands one over. Loop thread only. */
+ * A connection is in exactly one place: with an attempt, or idle here (state == list). It leaves
+ * after its idle time (timeouts.poolIdle, or a second before the peer's own Keep-Alive timeout),
+ * when the peer closes it, or when its endpoint leaves DNS. FIN and RST are looked for at every
+ * lease, and a call that may not be repeated never takes one that idled longer than POOL_SAFE_IDLE:
+ * a peer may be closing it right now. Ownership: the pool owns idle connections; a lease hands one
+ * over. Loop thread only. */
 #ifndef OUTRIGGER_UPSTREAM_POOL_H
 #define OUTRIGGER_UPSTREAM_POOL_H
 
@@ -17,7 +19,6 @@
 #include <stdint.h>
 
 #define POOL_SAFE_IDLE (1 * NS_PER_S)
-#define POOL_TRUSTED_IDLE (1 * NS_PER_MS) /* a call that may be repeated need not ask again so soon: see DECISIONS.md */
 #define POOL_IDLE_PER_ENDPOINT 1024 /* bound on what a burst of calls leaves behind */
 
 struct pool {
@@ -41,12 +42,14 @@ struct endpoint_hooks pool_hooks(struct pool *pool);
 struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, bool may_repeat);
 /* An idle connection that is alive, or NULL. */
 
-enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct h1_back_handler *handler, void *user,
+enum err pool_connect(struct pool *pool, struct endpoint *endpoint,
+                      const struct h1_back_handler *handler, void *user,
                       struct h1_back **out) MUST_CHECK;
 /* A new one; ERR_NO_MEMORY. */
 
 void pool_release(struct pool *pool, struct h1_back **back, dur_ns pool_idle);
-/* Consumes a connection after its response: keeps it when it may serve again, else closes it. pool_idle 0: never kept. */
+/* Consumes a connection after its response: keeps it when it may serve again, else closes it.
+ * pool_idle 0: never kept. */
 
 void pool_sweep(struct pool *pool, mono_ns now);
 /* Closes what has been idle long enough. */
