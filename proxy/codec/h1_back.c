@@ -10,8 +10,7 @@
 #include <stdlib.h>
 
 #define H1_BACK_MAGIC 0xb1b1b1b1u
-#define HEAD_EXTRA_BYTES 2048 /* what our own fields add to a head at most, beside h1_line values  \
-                               */
+#define HEAD_EXTRA_BYTES 2048 /* what our own fields add at most, beside h1_line values */
 #define TRAILER_ARENA_BYTES 32768
 
 static void back_failed(struct h1_back *back, enum reason reason, const char *detail)
