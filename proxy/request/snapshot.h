@@ -17,6 +17,7 @@ struct snapshot {
     struct policy_set *set; /* a reference */
     struct plan *plans;     /* one per document, and a last one for hosts that no document names */
     struct plan_rule *rules;
+    char **names; /* of the plans: "shop/payments", or "payments" without a namespace */
 };
 
 struct snapshot *snapshot_new(struct policy_set **set);
