@@ -35,7 +35,6 @@ void keep_bytes(struct request *request, struct span bytes)
     if (kept->body.state != REPLAY_OK) {
         lose(request);
     } else if (kept->body.length > CALL_KEPT_BODY_BYTES) {
-        kept->is_stalled = true;
         h1_back_pause(request->attempt.back);
     }
 }

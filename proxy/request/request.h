@@ -27,7 +27,6 @@
 struct kept { /* a failed response held until the next attempt reaches the wire */
     bool is_on;
     bool is_complete;
-    bool is_stalled; /* more body than is kept: the upstream is stopped */
     struct message head;
     struct replay body;
     struct span trailers;

@@ -313,7 +313,7 @@ def test_a_caller_that_leaves_while_a_response_waits_for_it_frees_the_upstream(s
 
 def test_a_caller_that_leaves_between_two_attempts_has_no_second_one_made(start, upstream):
     upstream.default = answer(503)
-    proxy = start("retry: {attempts: 3, backoff: 400ms, codes: [503]}")
+    proxy = start("retry: {attempts: 3, backoff: 400ms, maxBackoff: 400ms, jitter: none, codes: [503]}")
     with proxy.client() as client:
         client.send(encode("GET", "/"))
         upstream.wait_for(1)
