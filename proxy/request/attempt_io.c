@@ -160,8 +160,7 @@ static void on_head(struct attempt *attempt, struct message *msg)
     const struct call_head head = head_of(request, msg);
     request->head = msg;
     call_on_head(&request->call, &head, request->proxy->loop->now);
-    proxy_perform(request->proxy);
-    request->head = NULL;
+    proxy_perform(request->proxy); /* may be the end of the request: relay or keep clears `head` */
 }
 
 static void on_body(struct attempt *attempt, struct span bytes)

@@ -22,7 +22,9 @@ void keep_begin(struct request *request)
     upload_stop(request);
     kept->is_on = true;
     replay_init(&kept->body, &request->proxy->replay, CALL_KEPT_BODY_BYTES + KEPT_SLACK_BYTES);
-    if (message_copy(request->head, &request->arena, &kept->head) != OK)
+    const enum err copied = message_copy(request->head, &request->arena, &kept->head);
+    request->head = NULL;
+    if (copied != OK)
         lose(request);
 }
 

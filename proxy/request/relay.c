@@ -95,13 +95,16 @@ void relay_begin(struct request *request)
 {
     if (request->msg.is_connect || (request->head != NULL && request->head->status == 101)) {
         tunnel_begin(request);
+        request->head = NULL;
         return;
     }
     request->is_relaying = true;
-    if (request->head != NULL)
-        send_head(request, request->head);
-    else
+    if (request->head == NULL) {
         relay_held(request);
+        return;
+    }
+    send_head(request, request->head);
+    request->head = NULL;
 }
 
 void relay_bytes(struct request *request, struct span bytes)

@@ -64,7 +64,7 @@ struct request {
     bool is_tunnel_up_done;   /* the caller's side has ended */
     bool is_tunnel_down_done; /* the upstream's side has ended */
     int status;               /* sent downstream; 0 = nothing yet */
-    struct message *head;     /* the upstream's head, during its callback only */
+    struct message *head; /* the upstream's, from its callback until relay or keep has used it */
     struct kept kept;
     struct access_attempt attempts[ACCESS_ATTEMPTS_MAX];
     size_t attempt_count;
