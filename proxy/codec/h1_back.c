@@ -183,7 +183,10 @@ static void back_readable(struct h1_back *back)
     struct loop *loop = back->codec->loop;
     const ssize_t got = stream_recv(&back->stream, loop->read_buffer, LOOP_READ_BYTES);
     back->is_drained = got < LOOP_READ_BYTES;
-    if (got > 0)
+    if (back->distrusted_turn == loop->turns)
+        back_failed(back, REASON_CONNECTION_RESET,
+                    "the idle connection had ended before the request was sent on it");
+    else if (got > 0)
         received(back, span_make(loop->read_buffer, (size_t)got));
     else if (got == 0)
         peer_ended(back);

@@ -81,7 +81,7 @@ struct h1_back {
     struct list pool_link; /* upstream/pool: of the endpoint, last used first */
     struct list idle_link; /* upstream/pool: of all, oldest first */
     mono_ns idle_since;
-    uint64_t idle_turn; /* loop turn in which it became idle */
+    uint64_t distrusted_turn; /* loop turn whose events are older than the request; 0 = none */
     mono_ns expires_at;
     void *endpoint; /* upstream/pool: struct endpoint, a reference */
     void *gone_context;
@@ -135,7 +135,16 @@ bool h1_back_may_persist(const struct h1_back *back);
 /* After on_end: nothing is left over on either side, and both sides agreed to go on. */
 
 bool h1_back_is_stale(struct h1_back *back);
-/* Idle: has the peer closed it, or sent bytes that nobody asked for? */
+/* Idle: has the peer closed it, or sent bytes that nobody asked for? One system call. */
+
+static inline void h1_back_distrust_turn(struct h1_back *back)
+{
+    back->distrusted_turn = back->codec->loop->turns;
+}
+/* Idle and read dry, instead of h1_back_is_stale: what the wait of this turn found on it is older
+ * than the request that is sent now, and ends as CONNECTION_RESET without an answer. (A turn with
+ * 1 024 events or more may wait twice; then a good answer can be taken for an old one, so only for
+ * calls that may be sent again for nothing.) */
 
 void h1_back_close(struct h1_back **back);
 /* Ends it at once (RST when a response or request was cut short) and consumes it. NULL inside is

@@ -65,6 +65,15 @@ static void open_attempt(struct request *request)
         send_request(request);
 }
 
+static enum repeat repeat_of(const struct request *request)
+{
+    const struct call_facts *facts = &request->call.facts;
+    if (facts->is_idempotent)
+        return request->msg.framing == BODY_NONE ? REPEAT_FREE : REPEAT_PAID;
+    const bool may_retry = request->call.lane->policy->retry.mode != POLICY_OFF;
+    return facts->is_method_listed && may_retry ? REPEAT_PAID : REPEAT_NEVER;
+}
+
 void attempt_io_start(struct request *request)
 {
     struct call *call = &request->call;
@@ -78,8 +87,7 @@ void attempt_io_start(struct request *request)
     const struct attempt_order order = {
         .endpoints = endpoints,
         .wanted = call->endpoint_seat ? call->endpoint_id : CANDIDATE_UNKNOWN,
-        .may_repeat = call->facts.is_idempotent || (call->facts.is_method_listed &&
-                                                    call->lane->policy->retry.mode != POLICY_OFF),
+        .repeat = repeat_of(request),
         .needs_fresh = call->needs_fresh,
         .is_tunnel = call->facts.is_tunnel || request->msg.is_upgrade,
     };

@@ -82,8 +82,7 @@ static enum attempt_start go(struct attempt *attempt)
     }
     take_endpoint(attempt, endpoint);
     const bool may_reuse = !attempt->order.needs_fresh && !attempt->order.is_tunnel;
-    attempt->back =
-        may_reuse ? pool_lease(attempt->pool, endpoint, attempt->order.may_repeat) : NULL;
+    attempt->back = may_reuse ? pool_lease(attempt->pool, endpoint, attempt->order.repeat) : NULL;
     if (attempt->back == NULL) {
         connect_endpoint(attempt);
         return ATTEMPT_LATER;

@@ -45,10 +45,10 @@ enum attempt_start { ATTEMPT_LATER, ATTEMPT_READY };
 
 struct attempt_order {
     struct endpoint_set *endpoints;
-    uint64_t wanted;  /* id of the endpoint that the gate admitted; 0 = the balancer chooses */
-    bool may_repeat;  /* may the call be repeated if the connection turns out dead? */
-    bool needs_fresh; /* a pooled connection just failed: take none */
-    bool is_tunnel;   /* never from the pool, never to it */
+    uint64_t wanted;    /* id of the endpoint that the gate admitted; 0 = the balancer chooses */
+    enum repeat repeat; /* if the connection turns out dead */
+    bool needs_fresh;   /* a pooled connection just failed: take none */
+    bool is_tunnel;     /* never from the pool, never to it */
 };
 
 struct attempt {

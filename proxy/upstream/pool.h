@@ -4,9 +4,11 @@
  * A connection is in exactly one place: with an attempt, or idle here (state == list). It leaves
  * after its idle time (timeouts.poolIdle, or a second before the peer's own Keep-Alive timeout),
  * when the peer closes it, or when its endpoint leaves DNS. FIN and RST are looked for at every
- * lease, and a call that may not be repeated never takes one that idled longer than POOL_SAFE_IDLE:
- * a peer may be closing it right now. Ownership: the pool owns idle connections; a lease hands one
- * over. Loop thread only. */
+ * lease: by a recv(MSG_PEEK), or, where a dead connection costs the call nothing (REPEAT_FREE), by
+ * the wait of this very turn: what it found is handed to the connection as an event of the turn of
+ * the lease, and h1_back knows by that that it is older than the request. A call that may not be
+ * repeated never takes one that idled longer than POOL_SAFE_IDLE: a peer may be closing it right
+ * now. Ownership: the pool owns idle connections; a lease hands one over. Loop thread only. */
 #ifndef OUTRIGGER_UPSTREAM_POOL_H
 #define OUTRIGGER_UPSTREAM_POOL_H
 
@@ -17,6 +19,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+enum repeat {                   /* what it means for a call that its connection turns out dead */
+              REPEAT_NEVER = 0, /* it fails: it may have been carried out */
+              REPEAT_PAID,      /* it is tried again by its retry policy */
+              REPEAT_FREE,      /* idempotent and without a body: it goes on at once on a fresh
+                                   connection */
+};
 
 #define POOL_SAFE_IDLE (1 * NS_PER_S)
 #define POOL_IDLE_PER_ENDPOINT 1024 /* bound on what a burst of calls leaves behind */
@@ -39,7 +48,7 @@ void pool_fini(struct pool *pool);
 struct endpoint_hooks pool_hooks(struct pool *pool);
 /* For endpoint_set_new: endpoints that leave take their idle connections along. */
 
-struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, bool may_repeat);
+struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, enum repeat repeat);
 /* An idle connection that is alive, or NULL. */
 
 enum err pool_connect(struct pool *pool, struct endpoint *endpoint,

@@ -101,7 +101,7 @@ TestSuite(attempt, .init = open_bench, .fini = close_bench);
 
 static struct attempt_order order(void)
 {
-    return (struct attempt_order){.endpoints = bench.set, .may_repeat = true};
+    return (struct attempt_order){.endpoints = bench.set, .repeat = REPEAT_PAID};
 }
 
 static void run_one(void)

@@ -65,9 +65,9 @@ static struct h1_back *served(const char *answer)
     return back;
 }
 
-static struct h1_back *lease(bool may_repeat)
+static struct h1_back *lease(enum repeat repeat)
 {
-    return pool_lease(&bench.pool, upstream_bench_endpoint(&bench), may_repeat);
+    return pool_lease(&bench.pool, upstream_bench_endpoint(&bench), repeat);
 }
 
 static void idled_for(struct h1_back *back, dur_ns time)
@@ -77,7 +77,7 @@ static void idled_for(struct h1_back *back, dur_ns time)
 
 Test(pool, gives_nothing_when_it_is_empty)
 {
-    cr_assert_null(lease(true));
+    cr_assert_null(lease(REPEAT_PAID));
 }
 
 Test(pool, keeps_nothing_when_pooling_is_off)
@@ -124,7 +124,7 @@ Test(pool, gives_the_connection_that_idled_least)
     struct h1_back *const expected = young;
     pool_release(&bench.pool, &old, NS_PER_S);
     pool_release(&bench.pool, &young, NS_PER_S);
-    struct h1_back *leased = lease(true);
+    struct h1_back *leased = lease(REPEAT_PAID);
     cr_assert_eq(leased, expected);
     cr_assert_eq(bench.pool.idle_count, 1);
     cr_assert_eq(bench.pool.reuses, 1);
@@ -137,7 +137,7 @@ Test(pool, gives_no_connection_whose_peer_has_ended_it)
     struct h1_back *back = served(BENCH_OK);
     pool_release(&bench.pool, &back, NS_PER_S);
     wire_hang_up(&bench.wire);
-    struct h1_back *leased = lease(false);
+    struct h1_back *leased = lease(REPEAT_NEVER);
     cr_assert_null(leased);
     cr_assert_eq(bench.pool.stale, 1);
 }
@@ -147,7 +147,7 @@ Test(pool, gives_no_connection_with_unread_bytes)
     struct h1_back *back = served(BENCH_OK);
     pool_release(&bench.pool, &back, NS_PER_S);
     wire_write(&bench.wire, "HTTP/1.1 200 OK\r\n");
-    cr_assert_null(lease(false));
+    cr_assert_null(lease(REPEAT_NEVER));
     cr_assert_eq(bench.pool.idle_count, 0);
 }
 
@@ -157,7 +157,43 @@ Test(pool, gives_no_connection_that_was_not_read_dry)
     pool_release(&bench.pool, &back, NS_PER_S);
     wire_write(&bench.wire, "HTTP/1.1 200 OK\r\n");
     CONTAINER_OF(list_first(&bench.pool.idle), struct h1_back, idle_link)->is_drained = false;
-    cr_assert_null(lease(true));
+    cr_assert_null(lease(REPEAT_FREE));
+}
+
+/* A lease without a system call, and the request on it. */
+static struct h1_back *lease_and_send(void)
+{
+    struct h1_back *leased = lease(REPEAT_FREE);
+    cr_assert_not_null(leased);
+    h1_back_use(leased, &handler, NULL);
+    upstream_bench_send(&bench, leased);
+    return leased;
+}
+
+Test(pool, takes_what_was_there_before_the_request_for_no_answer)
+{
+    struct h1_back *back = served(BENCH_OK);
+    const int before = ends;
+    pool_release(&bench.pool, &back, NS_PER_S);
+    wire_write(&bench.wire, BENCH_OK);
+    back = lease_and_send();
+    back->stream.on_event(&back->stream, STREAM_READABLE); /* as the wait before the lease saw it */
+    cr_assert_eq(failures, 1);
+    cr_assert_eq(ends, before);
+    cr_assert_not(back->has_answered);
+    h1_back_close(&back);
+}
+
+Test(pool, takes_what_a_later_turn_brings_for_the_answer)
+{
+    struct h1_back *back = served(BENCH_OK);
+    const int before = ends;
+    pool_release(&bench.pool, &back, NS_PER_S);
+    back = lease_and_send();
+    wire_write(&bench.wire, BENCH_OK);
+    UNTIL(ends == before + 1);
+    cr_assert_eq(failures, 0);
+    h1_back_close(&back);
 }
 
 Test(pool, gives_nothing_old_to_a_call_that_may_not_be_repeated)
@@ -166,9 +202,9 @@ Test(pool, gives_nothing_old_to_a_call_that_may_not_be_repeated)
     struct h1_back *const same = back;
     pool_release(&bench.pool, &back, 60 * NS_PER_S);
     idled_for(same, POOL_SAFE_IDLE + 1);
-    cr_assert_null(lease(false));
+    cr_assert_null(lease(REPEAT_NEVER));
     cr_assert_eq(bench.pool.idle_count, 1);
-    struct h1_back *leased = lease(true);
+    struct h1_back *leased = lease(REPEAT_PAID);
     cr_assert_eq(leased, same);
     h1_back_close(&leased);
 }
