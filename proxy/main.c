@@ -3,6 +3,7 @@
 #include "cli/cmd_proxy.h"
 #include "cli/cmd_run.h"
 #include "cli/cmd_schema.h"
+#include "cli/cmd_simulate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static const struct command commands[] = {
     {"proxy", cmd_proxy, "run the proxy with policy files"},
     {"run", cmd_run, "watch the demo: a circuit breaker opens, refuses, probes and closes"},
     {"check", cmd_check, "say what is wrong with policy files, with file:line:column"},
+    {"simulate", cmd_simulate, "play policies against an outage, in virtual time"},
     {"schema", cmd_schema, "print the JSON Schema, or the reference, of policy files"},
 };
 
@@ -30,7 +32,7 @@ static void print_help(FILE *out)
           out);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (commands[i].help != NULL)
-            fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+            fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
     fputs("\n"
           "Example: outrigger proxy -c policies/default.yaml\n"
           "`outrigger COMMAND --help` tells more.\n",

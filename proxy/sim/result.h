@@ -73,7 +73,7 @@ struct result {
     struct result_fault *faults;       /* scenario->fault_count */
     struct result_transition *transitions;
     size_t transition_count; /* kept */
-    uint64_t transitions;    /* all */
+    uint64_t moves;          /* of breakers, all of them */
     uint64_t trips;          /* of those: to OPEN */
     uint64_t calls;          /* made by callers */
     uint64_t good;
