@@ -184,7 +184,7 @@ static bool read_measure(struct reader *reader, struct expectation *out)
     }
     return fail(reader,
                 "allowed are goodput, errors, refused, amplification, retries, calls, p50, p99, "
-                "queue, recovers and trips, found ",
+                "queue, inFlight, recovers and trips, found ",
                 word);
 }
 

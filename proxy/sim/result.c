@@ -222,9 +222,13 @@ static double total_of(const struct result *result, const struct expectation *ex
         if (!holds(result, &expectation->window, i))
             continue;
         total += expectation->measure == MEASURE_RETRIES ? bucket->retries : bucket->offered;
-        most = bucket->queue > most ? bucket->queue : most;
+        const uint32_t level =
+            expectation->measure == MEASURE_QUEUE ? bucket->queue : bucket->in_flight;
+        most = level > most ? level : most;
     }
-    return expectation->measure == MEASURE_QUEUE ? most : total;
+    const bool is_level =
+        expectation->measure == MEASURE_QUEUE || expectation->measure == MEASURE_IN_FLIGHT;
+    return is_level ? most : total;
 }
 
 static double measure_of(const struct result *result, size_t index)

@@ -289,25 +289,34 @@ static enum err decode_text(struct scenario *scenario, struct span text, struct 
     return e == OK && diag->errors > 0 ? ERR_INVALID : e;
 }
 
-enum err scenario_load(const char *path, struct scenario **out, struct diagnostics *diag)
+enum err scenario_load_text(const char *name, const char *text, size_t len, struct scenario **out,
+                            struct diagnostics *diag)
 {
-    char *text;
-    size_t len = 0;
     struct scenario *scenario = calloc(1, sizeof *scenario);
     if (scenario == NULL)
         return ERR_NO_MEMORY;
     arena_init(&scenario->arena, NULL, ARENA_MAX_BYTES);
-    scenario->file = arena_copy(&scenario->arena, span_of(path)).data;
-    enum err e = scenario->file == NULL ? ERR_NO_MEMORY : read_text(path, diag, &text, &len);
-    if (e == OK) {
-        e = decode_text(scenario, span_make(text, len), diag);
-        free(text);
-    }
+    scenario->file = arena_copy(&scenario->arena, span_of(name)).data;
+    const enum err e = scenario->file == NULL
+                           ? ERR_NO_MEMORY
+                           : decode_text(scenario, span_make(text, len), diag);
     diagnostics_sort(diag);
     if (e == OK)
         *out = scenario;
     else
         scenario_free(&scenario);
+    return e;
+}
+
+enum err scenario_load(const char *path, struct scenario **out, struct diagnostics *diag)
+{
+    char *text;
+    size_t len = 0;
+    enum err e = read_text(path, diag, &text, &len);
+    if (e != OK)
+        return e;
+    e = scenario_load_text(path, text, len, out, diag);
+    free(text);
     return e;
 }
 

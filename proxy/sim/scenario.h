@@ -157,6 +157,10 @@ enum err scenario_load(const char *path, struct scenario **out,
 /* ERR_INVALID: the file is wrong, `diag` says where; ERR_NOT_FOUND, ERR_ACCESS, ERR_SYSTEM: it
  * cannot be read (said in `diag` too); ERR_NO_MEMORY. */
 
+enum err scenario_load_text(const char *name, const char *text, size_t len, struct scenario **out,
+                            struct diagnostics *diag) MUST_CHECK;
+/* The same for a file that is in memory already; `name` stands for it in messages. */
+
 void scenario_free(struct scenario **scenario);
 /* Harmless on NULL. */
 

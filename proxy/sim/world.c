@@ -442,6 +442,7 @@ static struct world *world_new(const struct world_order *order)
     world->policies = order->policies;
     world->variant = order->variant;
     world->seed = order->seed;
+    world->after_event = order->after_event;
     world->now = WORLD_BEGIN;
     world->ends_at = WORLD_BEGIN + order->scenario->duration;
     world->wheel = wheel_new(world->now);
@@ -562,12 +563,13 @@ static void pass_time(struct world *world, mono_ns until)
         world->now = next > world->now ? next : world->now;
         if (timer <= moment) {
             wheel_advance(world->wheel, world->now);
-            sidecar_perform_all(world);
-            continue;
+        } else {
+            const struct entry entry = agenda_take(&world->agenda);
+            happen(world, &entry);
         }
-        const struct entry entry = agenda_take(&world->agenda);
-        happen(world, &entry);
         sidecar_perform_all(world);
+        if (world->after_event != NULL)
+            world->after_event(world);
     }
 }
 

@@ -19,6 +19,8 @@
 #define WORLD_GRACE (120 * NS_PER_S)      /* that calls get to end after it */
 #define WORLD_KEEP_ATTEMPTS UINT32_MAX
 
+struct world;
+
 struct variant { /* the policies, changed */
     uint32_t off; /* mask of 1 << enum policy_family: these are switched off */
     uint32_t attempts; /* retry.attempts; WORLD_KEEP_ATTEMPTS: as it is */
@@ -37,6 +39,7 @@ struct world_order {
     const char *policy_name;
     struct variant variant;
     uint64_t seed;
+    void (*after_event)(const struct world *world); /* a test's look at it; may be NULL */
 };
 
 struct result *world_run(const struct world_order *order);
@@ -112,6 +115,7 @@ struct world {
     const struct scenario *scenario;
     const struct policy_set *policies;
     struct variant variant;
+    void (*after_event)(const struct world *world);
     mono_ns now;
     mono_ns ends_at;
     uint64_t seed;
