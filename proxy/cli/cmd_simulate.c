@@ -214,22 +214,23 @@ static int play(const struct options *options)
     struct policy_set *other = NULL;
     struct scenario *scenario = NULL;
     int code = EXIT_USAGE;
-    const bool is_loaded =
-        load_policies(is_compare ? options->compared : options->policies,
-                      is_compare ? 1 : options->policy_count, &policy) &&
-        (!is_compare || load_policies(&options->compared[1], 1, &other)) &&
-        load_scenario(options->scenario, &scenario);
+    const bool is_loaded = load_policies(is_compare ? options->compared : options->policies,
+                                         is_compare ? 1 : options->policy_count, &policy) &&
+                           (!is_compare || load_policies(&options->compared[1], 1, &other)) &&
+                           load_scenario(options->scenario, &scenario);
     if (is_loaded) {
         if (options->has_seed)
             scenario->seed = options->seed;
-        const struct study_order order = {
-            .scenario = scenario,
-            .policy = policy,
-            .policy_name = is_compare ? options->compared[0] : options->policies[0],
-            .other = other,
-            .other_name = options->compared[1],
-            .seed_count = options->seeds > 0 ? options->seeds : options->report ? REPORT_SEEDS : 1,
-            .has_plots = options->report != NULL};
+        const struct study_order order = {.scenario = scenario,
+                                          .policy = policy,
+                                          .policy_name = is_compare ? options->compared[0]
+                                                                    : options->policies[0],
+                                          .other = other,
+                                          .other_name = options->compared[1],
+                                          .seed_count = options->seeds > 0 ? options->seeds
+                                                        : options->report  ? REPORT_SEEDS
+                                                                           : 1,
+                                          .has_plots = options->report != NULL};
         code = simulate(options, &order);
     }
     scenario_free(&scenario);

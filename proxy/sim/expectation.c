@@ -113,8 +113,9 @@ static bool read_limit(struct reader *reader, struct expectation *out)
     if (unit == UNIT_PERCENT && word.len > 0 && word.data[word.len - 1] == '%')
         digits.len--;
     if (!read_number(digits, &out->limit))
-        return fail(reader, unit == UNIT_PERCENT ? "expected a share such as 95%, found "
-                                                 : "expected a number such as 1.3, found ",
+        return fail(reader,
+                    unit == UNIT_PERCENT ? "expected a share such as 95%, found "
+                                         : "expected a number such as 1.3, found ",
                     word);
     if (unit == UNIT_PERCENT)
         out->limit /= 100;
@@ -158,7 +159,8 @@ static bool read_window(struct reader *reader, struct time_window *out)
     return read_range(reader, out);
 }
 
-/* "recovers within 30s of 120s", "never recovers of 70s", "trips within 5s of 60s", "never trips" */
+/* "recovers within 30s of 120s", "never recovers of 70s", "trips within 5s of 60s", "never trips"
+ */
 static bool read_event(struct reader *reader, struct expectation *out)
 {
     if (out->is_never && out->measure == MEASURE_TRIPS)

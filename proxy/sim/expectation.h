@@ -2,12 +2,11 @@
  *
  *   amplification < 1.3                     attempts per call at the busiest upstream
  *   goodput > 95% outside [60s, 120s]       share of the calls made in that time that ended well
- *   recovers within 30s of 120s             from 120s on, goodput is above 95 % again by 150s, for good
- *   trips within 5s of 60s                  some breaker opens in that time
- *   never recovers of 70s | never trips
- * Measures: goodput errors refused amplification retries calls p50 p99 queue (the longest of any
- * endpoint) inFlight (the most calls that the callers had open). Windows: in [a, b], outside [a, b],
- * after a, before b; none: the whole scenario. Pure. */
+ *   recovers within 30s of 120s             from 120s on, goodput is above 95 % again by 150s, for
+ * good trips within 5s of 60s                  some breaker opens in that time never recovers of
+ * 70s | never trips Measures: goodput errors refused amplification retries calls p50 p99 queue (the
+ * longest of any endpoint) inFlight (the most calls that the callers had open). Windows: in [a, b],
+ * outside [a, b], after a, before b; none: the whole scenario. Pure. */
 #ifndef OUTRIGGER_SIM_EXPECTATION_H
 #define OUTRIGGER_SIM_EXPECTATION_H
 
@@ -29,7 +28,7 @@
     X(P50, p50, DURATION)                                                                          \
     X(P99, p99, DURATION)                                                                          \
     X(QUEUE, queue, NUMBER)                                                                        \
-    X(IN_FLIGHT, inFlight, NUMBER)                                                                        \
+    X(IN_FLIGHT, inFlight, NUMBER)                                                                 \
     X(RECOVERS, recovers, EVENT)                                                                   \
     X(TRIPS, trips, EVENT)
 

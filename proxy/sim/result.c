@@ -35,8 +35,7 @@ struct result *result_new(const struct scenario *scenario, const char *policy, u
     result->scenario = scenario;
     result->seed = seed;
     result->bucket = scenario->duration <= SHORT_SCENARIO ? NS_PER_S / 10 : NS_PER_S;
-    result->bucket_count =
-        (size_t)((scenario->duration + result->bucket - 1) / result->bucket);
+    result->bucket_count = (size_t)((scenario->duration + result->bucket - 1) / result->bucket);
     result->policy = strdup(policy);
     if (result->policy == NULL || !allocate(result))
         result_free(&result);

@@ -16,16 +16,16 @@
 #define RECOVERED_SHARE 0.95         /* goodput from which on a scenario has recovered */
 
 struct result_bucket {
-    uint32_t offered;            /* calls made by the callers of the scenario */
-    uint32_t ended;              /* of those */
-    uint32_t good;               /* fates success and success_after_retry */
-    uint32_t fates[FATE_COUNT];  /* of those that ended */
-    uint32_t retries;            /* decided in this bucket, by all sidecars */
-    uint32_t queue;              /* the longest queue of any endpoint */
-    uint32_t in_flight;          /* calls that the callers had open at its end */
+    uint32_t offered;                       /* calls made by the callers of the scenario */
+    uint32_t ended;                         /* of those */
+    uint32_t good;                          /* fates success and success_after_retry */
+    uint32_t fates[FATE_COUNT];             /* of those that ended */
+    uint32_t retries;                       /* decided in this bucket, by all sidecars */
+    uint32_t queue;                         /* the longest queue of any endpoint */
+    uint32_t in_flight;                     /* calls that the callers had open at its end */
     uint32_t breakers[BREAKER_STATE_COUNT]; /* how many were in that state at its end */
-    double budget_left; /* retries that the budgets allowed at its end, mean of the callers' sidecars;
-                           -1: no budget */
+    double budget_left; /* retries that the budgets allowed at its end, mean of the callers'
+                           sidecars; -1: no budget */
     double tokens_left; /* of the rate limits, the same */
 };
 
@@ -56,10 +56,11 @@ struct result_transition {
 };
 
 struct result_fault { /* how the callers came through scenario->faults[i] */
-    dur_ns trip;      /* from its beginning to the first breaker that opened; DUR_FOREVER: none did */
-    dur_ns half_trip; /* ... to the moment when half of the callers' sidecars had one open at once */
-    dur_ns recovery;  /* from its end until goodput was RECOVERED_SHARE again, for good; DUR_FOREVER:
-                         never */
+    dur_ns trip; /* from its beginning to the first breaker that opened; DUR_FOREVER: none did */
+    dur_ns
+        half_trip;   /* ... to the moment when half of the callers' sidecars had one open at once */
+    dur_ns recovery; /* from its end until goodput was RECOVERED_SHARE again, for good; DUR_FOREVER:
+                        never */
 };
 
 struct result {
@@ -77,17 +78,18 @@ struct result {
     uint64_t trips;          /* of those: to OPEN */
     uint64_t calls;          /* made by callers */
     uint64_t good;
-    uint64_t unfinished; /* calls still open when the scenario was over and had been given its time */
+    uint64_t
+        unfinished; /* calls still open when the scenario was over and had been given its time */
     uint64_t fates[FATE_COUNT];
-    uint64_t reasons[REASON_COUNT];       /* why calls were refused or failed by our own answer */
-    uint64_t outcomes[OUTCOME_COUNT];     /* of the callers' attempts */
-    uint64_t retries[RETRY_CAUSE_COUNT];  /* of all sidecars */
+    uint64_t reasons[REASON_COUNT];      /* why calls were refused or failed by our own answer */
+    uint64_t outcomes[OUTCOME_COUNT];    /* of the callers' attempts */
+    uint64_t retries[RETRY_CAUSE_COUNT]; /* of all sidecars */
     uint64_t skipped[RETRY_SKIP_COUNT];
-    uint64_t attempts;    /* of the callers' sidecars */
-    struct latency took;  /* calls of callers that ended well */
-    struct latency ended; /* all that ended */
+    uint64_t attempts;        /* of the callers' sidecars */
+    struct latency took;      /* calls of callers that ended well */
+    struct latency ended;     /* all that ended */
     struct latency *windowed; /* one for each expectation: calls made in its window */
-    uint64_t events;      /* that the simulation played: its own cost */
+    uint64_t events;          /* that the simulation played: its own cost */
 };
 
 struct result *result_new(const struct scenario *scenario, const char *policy, uint64_t seed);

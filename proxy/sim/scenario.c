@@ -154,7 +154,8 @@ static void check_upstreams(struct decoder *decoder, const struct scenario *scen
                             const struct node *spec)
 {
     if (scenario->upstream_count == 0)
-        decode_error(decoder, DIAG_MISSING, spec, NULL, "\"upstreams\" is required: what is called?");
+        decode_error(decoder, DIAG_MISSING, spec, NULL,
+                     "\"upstreams\" is required: what is called?");
     for (size_t i = 0; i < scenario->upstream_count; i++) {
         const struct scenario_upstream *upstream = &scenario->upstreams[i];
         const struct node *item = item_of(spec, "upstreams", i);
@@ -166,7 +167,8 @@ static void check_upstreams(struct decoder *decoder, const struct scenario *scen
             check_upstream_name(decoder, scenario, upstream->calls[k].upstream,
                                 item_of(item, "calls", k));
         if (leads_to(scenario, i, i, scenario->upstream_count))
-            decode_error(decoder, DIAG_CONTRADICTION, item, "services may call in a line, or a tree",
+            decode_error(decoder, DIAG_CONTRADICTION, item,
+                         "services may call in a line, or a tree",
                          "\"%s\" calls itself, through others or directly", upstream->name);
     }
 }
@@ -297,9 +299,8 @@ enum err scenario_load_text(const char *name, const char *text, size_t len, stru
         return ERR_NO_MEMORY;
     arena_init(&scenario->arena, NULL, ARENA_MAX_BYTES);
     scenario->file = arena_copy(&scenario->arena, span_of(name)).data;
-    const enum err e = scenario->file == NULL
-                           ? ERR_NO_MEMORY
-                           : decode_text(scenario, span_make(text, len), diag);
+    const enum err e =
+        scenario->file == NULL ? ERR_NO_MEMORY : decode_text(scenario, span_make(text, len), diag);
     diagnostics_sort(diag);
     if (e == OK)
         *out = scenario;

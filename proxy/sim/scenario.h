@@ -25,9 +25,9 @@
 #define SCENARIO_ENDPOINTS_MAX 256
 #define SCENARIO_UNLIMITED UINT32_MAX
 
-enum arrivals {         /* how calls are spaced, open loop: nobody waits for an answer */
-    ARRIVALS_POISSON = 0, /* by chance, as independent users make them */
-    ARRIVALS_CONSTANT,    /* evenly */
+enum arrivals { /* how calls are spaced, open loop: nobody waits for an answer */
+                ARRIVALS_POISSON = 0, /* by chance, as independent users make them */
+                ARRIVALS_CONSTANT,    /* evenly */
 };
 
 struct load_point { /* between two points the rate changes evenly; after the last it stays */
@@ -42,7 +42,8 @@ struct call_kind { /* one kind of call of the mix */
     const struct name_value *headers;
     size_t header_count;
     uint64_t body_bytes;
-    const char *upstream; /* of a service's own calls; of a caller's: NULL or another than its own */
+    const char
+        *upstream; /* of a service's own calls; of a caller's: NULL or another than its own */
 };
 
 struct scenario_caller {
@@ -78,12 +79,12 @@ struct service_time {
     size_t step_count;
 };
 
-struct overload { /* thrashing: each request in the house beyond `above` makes service slower */
+struct overload {   /* thrashing: each request in the house beyond `above` makes service slower */
     uint32_t above; /* SCENARIO_UNLIMITED: never */
     uint32_t slower_permille;
 };
 
-struct quota { /* of all endpoints together, in fixed windows; past it 429 at once */
+struct quota {         /* of all endpoints together, in fixed windows; past it 429 at once */
     uint32_t requests; /* 0: none */
     dur_ns interval;
     bool has_retry_after; /* tells when the next window begins */
@@ -100,7 +101,8 @@ struct scenario_upstream {
     struct service_time service;
     struct overload overload;
     struct quota quota;
-    const struct call_kind *calls; /* what it calls itself, one after the other, by its own sidecar */
+    const struct call_kind
+        *calls; /* what it calls itself, one after the other, by its own sidecar */
     size_t call_count;
     bool copies_exhausted_mark; /* tells its caller that its own retries ended in failure */
 };

@@ -42,8 +42,8 @@ static const struct word fault_words[] = {
     }
 #define BLOCKS_ROW(word, owner, list, length, least, most, items, text)                            \
     {                                                                                              \
-        .name = word, .type = FIELD_BLOCKS, FIELD_AT(owner, list),                                 \
-        .aux = offsetof(owner, length), .min = least, .max = most, .block = items, .doc = text     \
+        .name = word, .type = FIELD_BLOCKS, FIELD_AT(owner, list), .aux = offsetof(owner, length), \
+        .min = least, .max = most, .block = items, .doc = text                                     \
     }
 
 /* ---- calls -------------------------------------------------------------------------------- */
@@ -115,8 +115,7 @@ static const struct field caller_fields[] = {
     COUNT_ROW("replicas", struct scenario_caller, replicas, 1, SCENARIO_REPLICAS_MAX,
               "how many run, each beside an Outrigger of its own", .preset = "1"),
     COUNT_ROW("rate", struct scenario_caller, rate, 0, MAX_RATE,
-              "of all replicas together; or give `load`", .preset = "0",
-              .unit = "calls a second"),
+              "of all replicas together; or give `load`", .preset = "0", .unit = "calls a second"),
     BLOCKS_ROW("load", struct scenario_caller, load, load_count, 1, 1000, &load_block,
                "a rate that changes: ramps, steps and spikes"),
     {.name = "arrivals",
@@ -142,8 +141,8 @@ static const struct block caller_block = {.name = "callers",
 static const struct field step_fields[] = {
     DURATION_ROW("upTo", struct histogram_step, up_to, 1, "the longest time of this step",
                  .is_required = true),
-    COUNT_ROW("weight", struct histogram_step, weight, 1, MAX_CALLS, "how often, against the others",
-              .is_required = true),
+    COUNT_ROW("weight", struct histogram_step, weight, 1, MAX_CALLS,
+              "how often, against the others", .is_required = true),
 };
 static const struct block step_block = {.name = "steps",
                                         BLOCK_FIELDS(step_fields),
@@ -157,8 +156,8 @@ static const struct field service_fields[] = {
      .words = distribution_words,
      .preset = "exponential",
      .doc = "fixed and exponential go by mean, lognormal by mean and p99, histogram by steps"},
-    DURATION_ROW("mean", struct service_time, mean, 0, "of the time that one request takes to work on",
-                 .preset = "10ms"),
+    DURATION_ROW("mean", struct service_time, mean, 0,
+                 "of the time that one request takes to work on", .preset = "10ms"),
     DURATION_ROW("p99", struct service_time, p99, 0, "of a lognormal one: up to 14 times the mean",
                  .preset = "0s"),
     BLOCKS_ROW("steps", struct service_time, steps, step_count, 1, 100, &step_block,
@@ -170,8 +169,8 @@ static const struct block service_block = {.name = "serviceTime",
 
 static const struct field overload_fields[] = {
     COUNT_ROW("above", struct overload, above, 0, MAX_CALLS,
-              "requests in the house of one endpoint, waiting or worked on",
-              .preset = "never", .words = never_words),
+              "requests in the house of one endpoint, waiting or worked on", .preset = "never",
+              .words = never_words),
     {.name = "percent",
      .type = FIELD_PERCENT,
      FIELD_AT(struct overload, slower_permille),
@@ -275,8 +274,8 @@ static const struct field fault_fields[] = {
     COUNT_ROW("factor", struct scenario_fault, factor, 1, 10000, "of brownOut", .preset = "10"),
     DURATION_ROW("add", struct scenario_fault, add, 0, "of latency", .preset = "1s"),
     COUNT_ROW("status", struct scenario_fault, status, 200, 599, "of errors", .preset = "503"),
-    DURATION_ROW("retryAfter", struct scenario_fault, retry_after, 0,
-                 "that errors carry; 0s: none", .preset = "0s"),
+    DURATION_ROW("retryAfter", struct scenario_fault, retry_after, 0, "that errors carry; 0s: none",
+                 .preset = "0s"),
 };
 static const struct block fault_block = {.name = "faults",
                                          BLOCK_FIELDS(fault_fields),
@@ -300,7 +299,8 @@ static const struct field spec_fields[] = {
      .max = INT64_MAX,
      .preset = "1",
      .doc = "of all chance: the same seed, the same history"},
-    BLOCKS_ROW("callers", struct scenario, callers, caller_count, 1, 64, &caller_block, "who calls"),
+    BLOCKS_ROW("callers", struct scenario, callers, caller_count, 1, 64, &caller_block,
+               "who calls"),
     BLOCKS_ROW("upstreams", struct scenario, upstreams, upstream_count, 1, 64, &upstream_block,
                "what is called"),
     BLOCKS_ROW("faults", struct scenario, faults, fault_count, 1, 256, &fault_block, "what breaks"),
@@ -337,7 +337,11 @@ static const struct field document_fields[] = {
      .is_required = true,
      .block = &metadata_block,
      .doc = "what it is called"},
-    {.name = "spec", .type = FIELD_BLOCK, .is_required = true, .block = &spec_block, .doc = "what is played"},
+    {.name = "spec",
+     .type = FIELD_BLOCK,
+     .is_required = true,
+     .block = &spec_block,
+     .doc = "what is played"},
 };
 const struct block scenario_document_block = {
     .name = KIND_SCENARIO, BLOCK_FIELDS(document_fields), .doc = "A scenario to simulate."};

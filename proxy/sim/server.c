@@ -197,7 +197,8 @@ static void call_next(struct server *server, struct job *job)
 {
     const struct service *service = &server->world->services[server->upstream];
     job->state = JOB_CALLING;
-    sidecar_begin(server->sidecar, &service->flows[job->calls_made++], job, luck_next(&job->luck), 0);
+    sidecar_begin(server->sidecar, &service->flows[job->calls_made++], job, luck_next(&job->luck),
+                  0);
 }
 
 void server_served(struct server *server, struct job *job)

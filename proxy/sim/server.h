@@ -44,9 +44,9 @@ struct job {
 struct server {
     struct world *world;
     const struct scenario_upstream *config;
-    uint32_t upstream; /* index */
-    uint32_t number;   /* within the upstream, from 0 */
-    uint64_t id;       /* of the endpoint, as the engine knows it: number + 1 */
+    uint32_t upstream;       /* index */
+    uint32_t number;         /* within the upstream, from 0 */
+    uint64_t id;             /* of the endpoint, as the engine knows it: number + 1 */
     struct sidecar *sidecar; /* for its own calls; NULL: it makes none */
     struct list queue;
     struct list standing;

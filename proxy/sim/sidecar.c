@@ -98,8 +98,7 @@ static struct server *pick(struct sim_call *call, const struct mask *mask)
     return link_of(call, b)->in_flight < link_of(call, a)->in_flight ? b : a;
 }
 
-static struct server *choose(struct sim_call *call, const struct instance *instance,
-                             bool may_probe)
+static struct server *choose(struct sim_call *call, const struct instance *instance, bool may_probe)
 {
     struct mask mask = {instance, may_probe, true};
     struct server *server = pick(call, &mask);
@@ -402,9 +401,8 @@ static struct call_head head_of(const struct sim_call *call, const struct job *j
     return (struct call_head){
         .status = job->status,
         .grpc_status = -1,
-        .outcome =
-            classify(job->status, -1, &breaker->failure_codes, breaker->throttled_is_failure)
-                .outcome,
+        .outcome = classify(job->status, -1, &breaker->failure_codes, breaker->throttled_is_failure)
+                       .outcome,
         .retry_after = job->retry_after,
         .is_exhausted_marked = job->is_exhausted_marked,
     };

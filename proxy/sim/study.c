@@ -231,8 +231,7 @@ static void make_rows(struct heat_map *heat, uint32_t own)
     }
 }
 
-static void run_cells(const struct study_order *order, const struct way *way,
-                      struct heat_map *heat)
+static void run_cells(const struct study_order *order, const struct way *way, struct heat_map *heat)
 {
     const struct time_window after = {.from = last_fault_end(order->scenario), .to = DUR_FOREVER};
     for (size_t row = 0; row < heat->row_count; row++) {
@@ -284,7 +283,8 @@ static size_t ways_of(const struct study_order *order, struct way ways[STUDY_CON
         ways[count++] = (struct way){order->other_name, order->other, 0, false};
     if (!order->has_plots)
         return count;
-    ways[count++] = (struct way){"its timeouts and retries alone", order->policy, but_retries, true};
+    ways[count++] =
+        (struct way){"its timeouts and retries alone", order->policy, but_retries, true};
     ways[count++] = (struct way){"no policy", order->policy, ALL_FAMILIES, true};
     return count;
 }

@@ -21,27 +21,28 @@ struct sweep_point {
 };
 
 struct contender {
-    const char *name;       /* "policies/default.yaml", "no policy", "its retries alone" */
+    const char *name; /* "policies/default.yaml", "no policy", "its retries alone" */
     bool is_yardstick;
-    struct result *result;  /* with the first seed */
+    struct result *result; /* with the first seed */
     size_t seed_count;
-    double *low;            /* goodput, share of 1, a bucket each: lowest, median, highest of the seeds; */
-    double *median;         /* NAN where no call was made */
+    double *low;    /* goodput, share of 1, a bucket each: lowest, median, highest of the seeds; */
+    double *median; /* NAN where no call was made */
     double *high;
-    double *amplification;  /* of each seed */
-    dur_ns *recovery;       /* of each seed, after the last fault; DUR_FOREVER: never */
+    double *amplification; /* of each seed */
+    dur_ns *recovery;      /* of each seed, after the last fault; DUR_FOREVER: never */
     bool has_sweep;
-    struct sweep_point up[STUDY_SWEEP_STEPS];   /* load rising step by step ... */
-    struct sweep_point down[STUDY_SWEEP_STEPS]; /* ... and falling again, in one run: history shows */
+    struct sweep_point up[STUDY_SWEEP_STEPS]; /* load rising step by step ... */
+    struct sweep_point
+        down[STUDY_SWEEP_STEPS]; /* ... and falling again, in one run: history shows */
 };
 
 struct heat_map { /* the user's policy with other numbers of retries, under other loads */
     size_t column_count;
     size_t row_count;
-    double *loads;       /* calls a second, a column each */
-    uint32_t *attempts;  /* retry.attempts, a row each */
-    double *goodput;     /* share of 1 after the last fault's end; [row * column_count + column] */
-    size_t user_column;  /* where the scenario and the policy are */
+    double *loads;      /* calls a second, a column each */
+    uint32_t *attempts; /* retry.attempts, a row each */
+    double *goodput;    /* share of 1 after the last fault's end; [row * column_count + column] */
+    size_t user_column; /* where the scenario and the policy are */
     size_t user_row;
 };
 
@@ -49,7 +50,7 @@ struct study {
     const struct scenario *scenario;
     size_t contender_count;
     struct contender contenders[STUDY_CONTENDERS_MAX]; /* [0]: the user's */
-    bool has_comparison; /* [1] is the policy it is compared with */
+    bool has_comparison;                               /* [1] is the policy it is compared with */
     bool has_heat;
     struct heat_map heat;
     const char *without; /* what was left out for its cost, as a sentence; NULL: nothing */
@@ -61,8 +62,8 @@ struct study_order {
     const char *policy_name;
     const struct policy_set *other; /* NULL: nothing to compare with */
     const char *other_name;
-    size_t seed_count;              /* at least 1 */
-    bool has_plots;                 /* sweep, heat map and yardsticks, for a report */
+    size_t seed_count; /* at least 1 */
+    bool has_plots;    /* sweep, heat map and yardsticks, for a report */
 };
 
 enum err study_run(const struct study_order *order, struct study **out) MUST_CHECK;

@@ -61,7 +61,8 @@ static void cell_queue(const struct result *result, char *out, size_t size)
 {
     uint32_t most = 0;
     for (size_t i = 0; i < result->scenario->upstream_count; i++)
-        most = result->upstreams[i].longest_queue > most ? result->upstreams[i].longest_queue : most;
+        most =
+            result->upstreams[i].longest_queue > most ? result->upstreams[i].longest_queue : most;
     snprintf(out, size, "%u", most);
 }
 
@@ -209,8 +210,7 @@ static void expectation_lines(const struct study *study, FILE *out)
     fprintf(out, "\nExpected of %s\n", study->contenders[0].name);
     for (size_t i = 0; i < scenario->expectation_count; i++) {
         const struct expectation *expectation = &scenario->expectations[i];
-        const bool is_met =
-            expectation_is_met(study->contenders[0].result, i, found, sizeof found);
+        const bool is_met = expectation_is_met(study->contenders[0].result, i, found, sizeof found);
         fprintf(out, "  %-5s  %s:%u: %s (found: %s)\n", is_met ? "met" : "UNMET", scenario->file,
                 expectation->line, expectation->text, found);
     }

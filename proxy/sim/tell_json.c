@@ -80,9 +80,10 @@ static const char *skip_at(size_t index)
 
 static void put_totals(const struct result *result, FILE *out)
 {
-    fprintf(out, "\"calls\":%" PRIu64 ",\"good\":%" PRIu64 ",\"unfinished\":%" PRIu64
-                 ",\"attempts\":%" PRIu64 ",\"goodput\":%.6f,\"amplification\":%.6f,\"trips\":%" PRIu64
-                 ",\"transitions\":%" PRIu64 ",",
+    fprintf(out,
+            "\"calls\":%" PRIu64 ",\"good\":%" PRIu64 ",\"unfinished\":%" PRIu64
+            ",\"attempts\":%" PRIu64 ",\"goodput\":%.6f,\"amplification\":%.6f,\"trips\":%" PRIu64
+            ",\"transitions\":%" PRIu64 ",",
             result->calls, result->good, result->unfinished, result->attempts,
             result_goodput(result, NULL), result_amplification(result, NULL), result->trips,
             result->moves);
@@ -200,8 +201,7 @@ static void put_expectations(const struct study *study, FILE *out)
     char found[FOUND_BYTES];
     fputs("\"expectations\":[", out);
     for (size_t i = 0; i < study->scenario->expectation_count; i++) {
-        const bool is_met =
-            expectation_is_met(study->contenders[0].result, i, found, sizeof found);
+        const bool is_met = expectation_is_met(study->contenders[0].result, i, found, sizeof found);
         fprintf(out, "%s{\"text\":", i > 0 ? "," : "");
         put_text(study->scenario->expectations[i].text, out);
         fprintf(out, ",\"line\":%u,\"met\":%s,\"found\":", study->scenario->expectations[i].line,

@@ -254,9 +254,8 @@ static dur_ns when_summed(const struct stream_of_calls *stream, dur_ns at, doubl
 
 static void plan_arrival(struct world *world, struct stream_of_calls *stream)
 {
-    const double area = stream->config->arrivals == ARRIVALS_POISSON
-                            ? luck_exponential(&stream->luck)
-                            : 1;
+    const double area =
+        stream->config->arrivals == ARRIVALS_POISSON ? luck_exponential(&stream->luck) : 1;
     const dur_ns at = when_summed(stream, world->now - WORLD_BEGIN, area, world->variant.load);
     if (at < world->scenario->duration)
         agenda_enter(&world->agenda, WORLD_BEGIN + at, HAPPENS_ARRIVAL, stream, 0);

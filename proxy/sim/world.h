@@ -15,14 +15,14 @@
 #include "sim/result.h"
 #include "sim/server.h"
 
-#define WORLD_BEGIN NS_PER_S              /* `now` at the beginning of a scenario */
-#define WORLD_GRACE (120 * NS_PER_S)      /* that calls get to end after it */
+#define WORLD_BEGIN NS_PER_S         /* `now` at the beginning of a scenario */
+#define WORLD_GRACE (120 * NS_PER_S) /* that calls get to end after it */
 #define WORLD_KEEP_ATTEMPTS UINT32_MAX
 
 struct world;
 
-struct variant { /* the policies, changed */
-    uint32_t off; /* mask of 1 << enum policy_family: these are switched off */
+struct variant {       /* the policies, changed */
+    uint32_t off;      /* mask of 1 << enum policy_family: these are switched off */
     uint32_t attempts; /* retry.attempts; WORLD_KEEP_ATTEMPTS: as it is */
     double load;       /* factor on every rate of calls */
 };
@@ -98,14 +98,14 @@ struct sim_call {
     struct timer gives_up;
     uint64_t luck;
     mono_ns began_at;
-    bool is_reused; /* the attempt's connection came from the pool */
+    bool is_reused;    /* the attempt's connection came from the pool */
     uint32_t tried[4]; /* numbers of servers, the last few */
     uint32_t tried_count;
 };
 
 struct service { /* an upstream */
     struct server *servers;
-    struct flow *flows; /* of its own calls */
+    struct flow *flows;  /* of its own calls */
     size_t first_server; /* in the order of all servers of the world */
     int64_t quota_window;
     uint32_t quota_used;

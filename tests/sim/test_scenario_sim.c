@@ -56,7 +56,8 @@ static void random_policy(struct text *text)
     if (below(4) > 0)
         say(text,
             "  retry: {attempts: %u, codes: [429, 503], backoff: 5ms, jitter: %s, "
-            "trustUpstreamMarks: %s, budget: {percent: %u, interval: 10s, minRetryRate: {count: %u, "
+            "trustUpstreamMarks: %s, budget: {percent: %u, interval: 10s, minRetryRate: {count: "
+            "%u, "
             "interval: 1s}}}\n",
             below(4), ONE_OF("full", "equal", "decorrelated", "none"), ONE_OF("true", "false"),
             below(50), below(3));
@@ -109,7 +110,8 @@ static void random_scenario(struct text *text)
             1 + below(3000), ONE_OF("503", "500", "429"), ONE_OF("0s", "1s"));
 }
 
-/* ---- what must hold --------------------------------------------------------------------------- */
+/* ---- what must hold ---------------------------------------------------------------------------
+ */
 
 static uint32_t list_length(const struct list *list)
 {
@@ -210,13 +212,14 @@ static void check_result(const struct result *result, const struct policy *polic
         return;
     }
     const struct retry_budget_config *budget = &policy->retry.budget;
-    const uint64_t seconds =
-        (uint64_t)((result->scenario->duration + WORLD_GRACE) / NS_PER_S) + 10;
-    const uint64_t least = sidecars * result->scenario->upstream_count * budget->min_count * seconds;
+    const uint64_t seconds = (uint64_t)((result->scenario->duration + WORLD_GRACE) / NS_PER_S) + 10;
+    const uint64_t least =
+        sidecars * result->scenario->upstream_count * budget->min_count * seconds;
     cr_assert_leq(made, attempts * budget->permille / 1000 + least);
 }
 
-/* ---- one seed ---------------------------------------------------------------------------------- */
+/* ---- one seed ----------------------------------------------------------------------------------
+ */
 
 static void run(uint64_t seed)
 {
