@@ -2,8 +2,6 @@
 #include "sim/world.h"
 
 #include "base/check.h"
-#include "http/message.h"
-#include "sim/luck.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -122,173 +120,6 @@ static void make_plans(struct world *world)
     }
 }
 
-/* ---- flows --------------------------------------------------------------------------------- */
-
-static struct span header_of(const void *context, struct span name)
-{
-    const struct call_kind *kind = context;
-    for (size_t i = 0; i < kind->header_count; i++)
-        if (span_is(span_of(kind->headers[i].name), name))
-            return kind->headers[i].value;
-    return SPAN_NONE;
-}
-
-static bool is_listed(const struct retry_config *retry, const struct call_kind *kind,
-                      enum method method)
-{
-    if (method != METHOD_OTHER)
-        return (retry->methods & method_bit(method)) != 0;
-    for (const char *const *name = retry->other_methods; name != NULL && *name != NULL; name++)
-        if (span_is(span_of(*name), kind->method))
-            return true;
-    return false;
-}
-
-static struct span path_of(const struct call_kind *kind, struct span *query)
-{
-    const char *mark = memchr(kind->path.data, '?', kind->path.len);
-    *query = SPAN_NONE;
-    if (mark == NULL)
-        return kind->path;
-    const size_t len = (size_t)(mark - kind->path.data);
-    *query = span_make(mark + 1, kind->path.len - len - 1);
-    return span_make(kind->path.data, len);
-}
-
-static struct flow flow_of(const struct world *world, uint32_t upstream,
-                           const struct call_kind *kind)
-{
-    const struct address_config *address = &world->scenario->upstreams[upstream].address;
-    const struct document *document =
-        policy_set_find(world->policies, span_of(address->host), address->port);
-    struct match_input input = {.method = kind->method, .header = header_of, .context = kind};
-    input.path = path_of(kind, &input.query);
-    const struct rule *rule = document != NULL ? document_match(document, &input) : NULL;
-    const struct policy *policy = rule != NULL       ? &rule->policy
-                                  : document != NULL ? &document->policy
-                                                     : &world->policies->no_policy;
-    const enum method method = method_from(kind->method.data, kind->method.len);
-    const bool has_key = policy->retry.honours_idempotency_key &&
-                         header_of(kind, SPAN("idempotency-key")).data != NULL;
-    return (struct flow){
-        .upstream = upstream,
-        .lane = rule != NULL ? rule->index + 1 : 0,
-        .body_bytes = kind->body_bytes,
-        .weight = kind->weight,
-        .kind = kind,
-        .facts = {.method = method,
-                  .is_method_listed = has_key || is_listed(&policy->retry, kind, method),
-                  .is_idempotent = has_key || method_is_idempotent(method),
-                  .caller_deadline = DUR_FOREVER}};
-}
-
-static const struct call_kind plain_call = {
-    .weight = 1, .method = {.data = "GET", .len = 3}, .path = {.data = "/", .len = 1}};
-
-static struct flow *flows_of(const struct world *world, const char *upstream,
-                             const struct call_kind *kinds, size_t count)
-{
-    const size_t made = count > 0 ? count : 1;
-    struct flow *flows = calloc(made, sizeof *flows);
-    INVARIANT(flows != NULL);
-    for (size_t i = 0; i < made; i++) {
-        const struct call_kind *kind = count > 0 ? &kinds[i] : &plain_call;
-        const char *name = kind->upstream != NULL ? kind->upstream : upstream;
-        flows[i] = flow_of(world, scenario_upstream_index(world->scenario, name), kind);
-    }
-    return flows;
-}
-
-static void count_upstream(struct world *world, uint32_t upstream)
-{
-    const struct scenario_upstream *config = &world->scenario->upstreams[upstream];
-    world->result->upstreams[upstream].calls++;
-    for (size_t i = 0; i < config->call_count; i++)
-        count_upstream(world, world->services[upstream].flows[i].upstream);
-}
-
-void world_count_flow(struct world *world, const struct flow *flow)
-{
-    count_upstream(world, flow->upstream);
-}
-
-/* ---- arrivals ------------------------------------------------------------------------------ */
-
-static double rate_at(const struct stream_of_calls *stream, dur_ns at, double factor)
-{
-    return scenario_rate(stream->config, at) * factor;
-}
-
-/* The next point of the load after `at`; DUR_FOREVER: none. */
-static dur_ns next_point(const struct scenario_caller *caller, dur_ns at)
-{
-    for (size_t i = 0; i < caller->load_count; i++)
-        if (caller->load[i].at > at)
-            return caller->load[i].at;
-    return DUR_FOREVER;
-}
-
-/* When the rate, summed up from `at` on, has reached `area` calls; DUR_FOREVER: never. Between two
- * points it is a straight line, so the sum is a parabola. */
-static dur_ns when_summed(const struct stream_of_calls *stream, dur_ns at, double area,
-                          double factor)
-{
-    for (;;) {
-        const dur_ns point = next_point(stream->config, at);
-        const double rate = rate_at(stream, at, factor);
-        if (point == DUR_FOREVER)
-            return rate > 0 ? at + (dur_ns)(area / rate * (double)NS_PER_S) : DUR_FOREVER;
-        const double span = (double)(point - at) / (double)NS_PER_S;
-        const double slope = (rate_at(stream, point - 1, factor) - rate) / span;
-        const double whole = rate * span + slope * span * span / 2;
-        if (whole < area) {
-            area -= whole;
-            at = point;
-            continue;
-        }
-        const double root = rate * rate + 2 * slope * area;
-        const double took = 2 * area / (rate + sqrt(root > 0 ? root : 0));
-        return at + (dur_ns)(took * (double)NS_PER_S);
-    }
-}
-
-static void plan_arrival(struct world *world, struct stream_of_calls *stream)
-{
-    const double area =
-        stream->config->arrivals == ARRIVALS_POISSON ? luck_exponential(&stream->luck) : 1;
-    const dur_ns at = when_summed(stream, world->now - WORLD_BEGIN, area, world->variant.load);
-    if (at < world->scenario->duration)
-        agenda_enter(&world->agenda, WORLD_BEGIN + at, HAPPENS_ARRIVAL, stream, 0);
-}
-
-static const struct flow *draw_flow(const struct stream_of_calls *stream, uint64_t *luck)
-{
-    if (stream->flow_count == 1)
-        return stream->flows;
-    uint64_t draw = luck_next(luck) % stream->weights;
-    const struct flow *flow = stream->flows;
-    while (draw >= flow->weight)
-        draw -= (flow++)->weight;
-    return flow;
-}
-
-static void arrive(struct world *world, struct stream_of_calls *stream)
-{
-    const uint64_t number = stream->made++;
-    uint64_t luck = stream->luck;
-    const struct flow *flow = draw_flow(stream, &luck);
-    const uint64_t replica = stream->config->arrivals == ARRIVALS_POISSON
-                                 ? luck_next(&luck) % stream->config->replicas
-                                 : number % stream->config->replicas;
-    world->result->calls++;
-    world->result->buckets[world_bucket(world, world->now)].offered++;
-    world->in_flight++;
-    world_count_flow(world, flow);
-    sidecar_begin(&world->sidecars[stream->first_sidecar + replica], flow, NULL, luck_next(&luck),
-                  stream->config->give_up_after);
-    plan_arrival(world, stream);
-}
-
 /* ---- samples ------------------------------------------------------------------------------- */
 
 size_t world_bucket(const struct world *world, mono_ns at)
@@ -375,7 +206,7 @@ static void make_services(struct world *world)
         for (uint32_t k = 0; k < config->endpoints; k++)
             server_init(&service->servers[k], world, i, k);
         if (config->call_count > 0)
-            service->flows = flows_of(world, NULL, config->calls, config->call_count);
+            service->flows = world_flows(world, NULL, config->calls, config->call_count);
         world->server_count += config->endpoints;
     }
 }
@@ -397,7 +228,7 @@ static void make_stream(struct world *world, size_t index, uint32_t *number)
     const struct scenario_caller *config = &world->scenario->callers[index];
     stream->config = config;
     stream->flow_count = config->call_count > 0 ? config->call_count : 1;
-    stream->flows = flows_of(world, config->upstream, config->calls, config->call_count);
+    stream->flows = world_flows(world, config->upstream, config->calls, config->call_count);
     stream->first_sidecar = *number;
     stream->luck = world->seed * UINT64_C(0xd1342543de82ef95) + index;
     for (size_t i = 0; i < stream->flow_count; i++)
@@ -524,7 +355,7 @@ static void happen(struct world *world, const struct entry *entry)
 {
     world->result->events++;
     switch (entry->what) {
-    case HAPPENS_ARRIVAL: arrive(world, entry->subject); break;
+    case HAPPENS_ARRIVAL: world_arrive(world, entry->subject); break;
     case HAPPENS_CONNECTED:
     case HAPPENS_REFUSED: happen_to_call(entry); break;
     case HAPPENS_FAULT_BEGIN: fault(world, entry->subject, true); break;
@@ -546,7 +377,7 @@ static void begin(struct world *world)
                      0);
     }
     for (size_t i = 0; i < world->scenario->caller_count; i++)
-        plan_arrival(world, &world->streams[i]);
+        world_plan_arrival(world, &world->streams[i]);
     plan_sample(world);
 }
 

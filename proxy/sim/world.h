@@ -148,8 +148,20 @@ void world_call_free(struct world *world, struct sim_call *call);
 size_t world_bucket(const struct world *world, mono_ns at);
 /* Of the result; the last one for what is later. */
 
+/* flow.c */
+struct flow *world_flows(const struct world *world, const char *upstream,
+                         const struct call_kind *kinds, size_t count);
+/* One for each kind, or one for GET / where there is none; freed by the caller. */
+
 void world_count_flow(struct world *world, const struct flow *flow);
 /* A caller makes such a call: it leads to that upstream, and to those that it calls. */
+
+/* arrivals.c */
+void world_plan_arrival(struct world *world, struct stream_of_calls *stream);
+/* Enters the next one after now, if there is one before the scenario is over. */
+
+void world_arrive(struct world *world, struct stream_of_calls *stream);
+/* It is time: a call begins, and the next is planned. */
 
 /* sidecar.c */
 void sidecar_init(struct sidecar *sidecar, struct world *world, uint32_t number);
