@@ -19,6 +19,13 @@ static double seconds(dur_ns time)
     return (double)time / (double)NS_PER_S;
 }
 
+/* Without its folders: there is little room beside a line. */
+static const char *short_name(const struct contender *contender)
+{
+    const char *slash = strrchr(contender->name, '/');
+    return slash != NULL ? slash + 1 : contender->name;
+}
+
 /* ---- labels at the ends of lines --------------------------------------------------------------
  */
 
@@ -35,16 +42,22 @@ static int by_height(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Beside the right end of the frame, moved apart where they would lie upon each other. */
+/* Beside the right end of the frame, moved apart where they would lie upon each other: downwards,
+ * and up again where they would leave the frame. */
 static void write_labels(const struct plot *plot, struct end_label *labels, size_t count)
 {
     double below = 0;
+    double above = plot->top + plot->height;
     qsort(labels, count, sizeof *labels, by_height);
     for (size_t i = 0; i < count; i++) {
-        const double y = fmax(labels[i].y, below);
-        plot_label(plot, PLOT_WIDTH - PLOT_RIGHT + 8, y + 4, labels[i].class, "start",
+        labels[i].y = fmax(labels[i].y, below);
+        below = labels[i].y + LABEL_LINE;
+    }
+    for (size_t i = count; i-- > 0;) {
+        labels[i].y = fmin(labels[i].y, above);
+        above = labels[i].y - LABEL_LINE;
+        plot_label(plot, PLOT_WIDTH - PLOT_RIGHT + 8, labels[i].y + 4, labels[i].class, "start",
                    labels[i].text);
-        below = y + LABEL_LINE;
     }
 }
 
@@ -79,12 +92,11 @@ void chart_hysteresis(const struct study *study, FILE *out)
     plot_line(&plot, &(struct series){ideal, ideal, 2}, "ideal");
     for (size_t i = study->contender_count; i-- > 0;) {
         const struct contender *contender = &study->contenders[i];
-        snprintf(class, sizeof class, "%s", colours[i]);
-        sweep_line(&plot, contender->up, class);
+        sweep_line(&plot, contender->up, colours[i]);
         snprintf(class, sizeof class, "%s dashed", colours[i]);
         sweep_line(&plot, contender->down, class);
         labels[i] = (struct end_label){plot_y(&plot, contender->up[STUDY_SWEEP_STEPS - 1].goodput),
-                                       colours[i], contender->name};
+                                       colours[i], short_name(contender)};
     }
     write_labels(&plot, labels, study->contender_count);
     plot_close(out);
@@ -267,7 +279,7 @@ static double longest_recovery(const struct study *study)
         for (size_t k = 0; k < study->contenders[i].seed_count; k++)
             if (study->contenders[i].recovery[k] != DUR_FOREVER)
                 most = fmax(most, seconds(study->contenders[i].recovery[k]));
-    return plot_round_up(most);
+    return plot_round_up(most * 1.6); /* `never` is longer than any of them */
 }
 
 static void recovery_bar(const struct plot *plot, const struct contender *contender, size_t row)
@@ -379,7 +391,7 @@ void chart_band(const struct study *study, FILE *out)
         plot_band(&plot, &(struct series){at, low, count}, high, colours[k]);
         plot_line(&plot, &(struct series){at, middle, count}, colours[k]);
         const double last = isfinite(middle[count - 1]) ? middle[count - 1] : 0;
-        labels[k] = (struct end_label){plot_y(&plot, last), colours[k], contender->name};
+        labels[k] = (struct end_label){plot_y(&plot, last), colours[k], short_name(contender)};
     }
     write_labels(&plot, labels, 2);
     plot_close(out);

@@ -79,7 +79,7 @@ void plot_axes(const struct plot *plot, const char *x_unit, const char *y_unit)
                 "<path class=\"grid\" d=\"M%.1f %.1fv5\"/><text class=\"tick\" "
                 "text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">%g</text>\n",
                 plot_x(plot, x), bottom, plot_x(plot, x), bottom + TICK_ROOM, x);
-    fprintf(plot->out, "<text class=\"unit\" x=\"%d\" y=\"%.1f\">", PLOT_WIDTH - PLOT_RIGHT + 12,
+    fprintf(plot->out, "<text class=\"unit\" x=\"%d\" y=\"%.1f\">", PLOT_WIDTH - PLOT_RIGHT + 24,
             bottom + TICK_ROOM);
     html_text(x_unit, plot->out);
     fputs("</text>\n", plot->out);

@@ -9,7 +9,7 @@
 
 #define PLOT_WIDTH 960
 #define PLOT_LEFT 64
-#define PLOT_RIGHT 150 /* room for labels at the ends of lines */
+#define PLOT_RIGHT 190 /* room for labels at the ends of lines */
 
 struct plot {
     FILE *out;

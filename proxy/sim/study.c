@@ -275,17 +275,16 @@ static enum err run_heat(const struct study_order *order, const struct way *way,
 
 static size_t ways_of(const struct study_order *order, struct way ways[STUDY_CONTENDERS_MAX])
 {
-    const uint32_t but_retries =
-        ALL_FAMILIES & ~(1u << POLICY_FAMILY_RETRY) & ~(1u << POLICY_FAMILY_TIMEOUTS);
+    const uint32_t but_timeouts = ALL_FAMILIES & ~(1u << POLICY_FAMILY_TIMEOUTS);
+    const uint32_t but_retries = but_timeouts & ~(1u << POLICY_FAMILY_RETRY);
     size_t count = 0;
     ways[count++] = (struct way){order->policy_name, order->policy, 0, false};
     if (order->other != NULL)
         ways[count++] = (struct way){order->other_name, order->other, 0, false};
     if (!order->has_plots)
         return count;
-    ways[count++] =
-        (struct way){"its timeouts and retries alone", order->policy, but_retries, true};
-    ways[count++] = (struct way){"no policy", order->policy, ALL_FAMILIES, true};
+    ways[count++] = (struct way){"timeouts and retries", order->policy, but_retries, true};
+    ways[count++] = (struct way){"timeouts only", order->policy, but_timeouts, true};
     return count;
 }
 

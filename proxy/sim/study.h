@@ -1,9 +1,10 @@
 /* study.h - several runs of one scenario, side by side: what a report shows.
  *
  * A contender is a way to treat the calls: the user's policy, the one it is compared with, and two
- * yardsticks made of the user's own: no policy at all, and its retries alone. Each is run with
- * several seeds; equal seeds mean equal arrivals and equal luck of each call, so differences are
- * the policy's. Deterministic. Owns its memory. */
+ * yardsticks made of the user's own: its timeouts and retries alone, and its timeouts alone
+ * (without any, a call that comes after an hour would count as good). Each is run with several
+ * seeds; equal seeds mean equal arrivals and equal luck of each call, so differences are the
+ * policy's. Deterministic. Owns its memory. */
 #ifndef OUTRIGGER_SIM_STUDY_H
 #define OUTRIGGER_SIM_STUDY_H
 
@@ -21,7 +22,7 @@ struct sweep_point {
 };
 
 struct contender {
-    const char *name; /* "policies/default.yaml", "no policy", "its retries alone" */
+    const char *name; /* "policies/default.yaml", "timeouts and retries" */
     bool is_yardstick;
     struct result *result; /* with the first seed */
     size_t seed_count;
