@@ -30,6 +30,7 @@ TestSuite(report, .init = open_bench, .fini = close_bench);
 
 static void make(size_t seeds, bool has_plots, void (*write)(const struct study *, FILE *))
 {
+    study_free(&study);
     sim_bench_run(&bench,
                   "  circuitBreaker: {openFor: 1s, maxOpenFor: 4s}\n  retry: {attempts: 4}\n", SPEC,
                   1);
@@ -38,7 +39,6 @@ static void make(size_t seeds, bool has_plots, void (*write)(const struct study 
                                       .policy_name = "dir/<mine>.yaml",
                                       .seed_count = seeds,
                                       .has_plots = has_plots};
-    study_free(&study);
     free(page);
     cr_assert_eq(study_run(&order, &study), OK);
     FILE *out = open_memstream(&page, &page_len);
