@@ -57,7 +57,7 @@ static void warn(const struct subject *subject, enum diagnostic_code code, const
     if (node == NULL)
         node = layer_find(subject->spec, path, layer_find(subject->spec, block, subject->spec));
     snprintf(full, sizeof full, "%s.%s", is_in_rule ? subject->rule_path : "spec", path);
-    struct place place = {subject->decoder->file, node->line, node->column};
+    struct place place = node_place(subject->decoder->file, node);
     if (subject->rule == NULL || is_in_rule)
         diagnostics_add(subject->decoder->diag, code, place, full, help, "%s", message);
     else if (!diagnostics_has(subject->decoder->diag, code, place,
@@ -307,10 +307,15 @@ static void shadowed_rule(struct decoder *decoder, const struct document *docume
         if (first == NULL)
             continue;
         snprintf(path, sizeof path, "spec.rules[%zu]", i);
-        diagnostics_add(
-            decoder->diag, DIAG_SHADOWED_RULE,
-            (struct place){decoder->file, node->line, node->column}, path, "put it before that one",
-            "never reached: \"%s\" at %s matches all of its calls first", first->name, first->at);
+        diagnostics_add(decoder->diag, DIAG_SHADOWED_RULE, node_place(decoder->file, node), path,
+                        "put it before that one",
+                        "never reached: \"%s\" at %s matches all of its calls first", first->name,
+                        first->at);
+        const struct node *earlier = list->first;
+        for (uint32_t k = 0; k < first->index; k++)
+            earlier = earlier->next;
+        diagnostics_relate(decoder->diag, node_place(decoder->file, earlier),
+                           "this rule comes first");
     }
 }
 

@@ -103,6 +103,17 @@ const struct document *policy_set_find(const struct policy_set *set, struct span
 
 /* ---- building ----------------------------------------------------------------------------- */
 
+static struct place target_place(const struct document *document,
+                                 const struct document_target *target)
+{
+    return (struct place){document->file, target->line, target->column, target->length};
+}
+
+static struct place document_place(const struct document *document)
+{
+    return (struct place){document->file, document->line, 1, PLACE_REST_OF_LINE};
+}
+
 struct builder {
     struct policy_set *set;
     struct diagnostics *diag;
@@ -147,7 +158,7 @@ static bool enter(struct builder *b, struct span host, uint16_t port)
     }
     if (slot->document == b->document)
         return true;
-    struct place place = {b->document->file, b->target->line, b->target->column};
+    struct place place = target_place(b->document, b->target);
     char at_port[16] = "";
     if (port)
         snprintf(at_port, sizeof at_port, " port %u", port);
@@ -156,6 +167,8 @@ static bool enter(struct builder *b, struct span host, uint16_t port)
                     "%s%.*s%s is a target of \"%s\" at %s:%u already",
                     host.data[0] == '.' ? "*" : "", SPAN_ARGS(host), at_port, slot->document->name,
                     slot->document->file, slot->target->line);
+    diagnostics_relate(b->diag, target_place(slot->document, slot->target),
+                       "the other target is here");
     return false;
 }
 /* False after a tie: one message for all spellings and ports of a target is enough. */
@@ -205,9 +218,10 @@ static enum err check_names(struct policy_set *set, struct diagnostics *diag)
             continue;
         }
         diagnostics_add(
-            diag, DIAG_DUPLICATE_NAME, (struct place){document->file, document->line, 1},
+            diag, DIAG_DUPLICATE_NAME, document_place(document),
             "metadata.name", "circuits and metrics are told apart by namespace and name",
             "\"%s\" is the name of the document at %s already", document->name, slot->document->at);
+        diagnostics_relate(diag, document_place(slot->document), "the first one begins here");
     }
     return e;
 }

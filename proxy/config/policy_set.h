@@ -23,8 +23,9 @@ struct document_target {
     const char
         *host; /* lower case, no trailing dot, no brackets: "payments", "*.example.com", "*" */
     struct port_list ports; /* empty = any */
-    uint32_t line;
+    uint32_t line; /* of the host */
     uint32_t column;
+    uint32_t length;
 };
 
 enum path_match { PATH_MATCH_NONE = 0, PATH_MATCH_EXACT, PATH_MATCH_PREFIX };
