@@ -41,9 +41,9 @@ struct diagnostic {
     uint32_t line; /* from 1; 0 = the file as a whole */
     uint32_t column;
     uint32_t length;
-    const char *path;    /* "spec.retry.attempts", "" where there is none */
-    const char *message; /* what is wrong */
-    const char *help;    /* what is allowed, what to do; "" = the message says it */
+    const char *path;          /* "spec.retry.attempts", "" where there is none */
+    const char *message;       /* what is wrong */
+    const char *help;          /* what is allowed, what to do; "" = the message says it */
     struct place related;      /* another place that has to do with it; line 0: none */
     const char *related_label; /* what is there */
 };

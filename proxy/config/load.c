@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/hash.h"
+#include "config/lint.h"
 #include "config/policy_index.h"
 #include "config/policy_schema.h"
 #include "config/yaml_tree.h"
@@ -322,7 +323,10 @@ static enum err set_fill(struct loader *loader)
     set->documents = documents;
     set->files = files;
     snprintf(set->hash, sizeof set->hash, "%016llx", (unsigned long long)loader->hash);
-    return policy_index_build(set, loader->diag);
+    enum err e = policy_index_build(set, loader->diag);
+    if (e == OK && loader->diag->errors == 0)
+        lint_set(set, loader->diag);
+    return e;
 }
 
 static enum err loader_finish(struct loader *loader, enum err e, struct policy_set **out)

@@ -101,6 +101,29 @@ const struct document *policy_set_find(const struct policy_set *set, struct span
     return found ? found : ask(&set->hosts, SPAN("*"), port);
 }
 
+const struct document *policy_set_find_wider(const struct policy_set *set,
+                                             const struct document *document,
+                                             const struct document_target *target)
+{
+    const struct host_table *table = &set->hosts;
+    struct span host = span_of(target->host);
+    const uint16_t port = target->ports.count > 0 ? target->ports.items[0] : 0;
+    const struct document *found = NULL;
+    if (host.len > 0 && host.data[0] == '*')
+        host = span_make(host.data + 1, host.len - 1); /* ".example.com", or nothing of "*" */
+    if (target->ports.count > 0)
+        found = table_find(table, host.len ? host : SPAN("*"),
+                           hash_span(host.len ? host : SPAN("*"), 0), 0)
+                    ->document;
+    if (found == NULL && host.len > 0) {
+        struct span below = host.data[0] == '.' ? span_make(host.data + 1, host.len - 1) : host;
+        found = ask_wildcards(table, below, port);
+    }
+    if (found == NULL && host.len > 0)
+        found = ask(table, SPAN("*"), port);
+    return found == document ? NULL : found;
+}
+
 /* ---- building ----------------------------------------------------------------------------- */
 
 static struct place target_place(const struct document *document,
@@ -217,10 +240,10 @@ static enum err check_names(struct policy_set *set, struct diagnostics *diag)
             *slot = (struct host_slot){span_of(name), 0, document, NULL};
             continue;
         }
-        diagnostics_add(
-            diag, DIAG_DUPLICATE_NAME, document_place(document),
-            "metadata.name", "circuits and metrics are told apart by namespace and name",
-            "\"%s\" is the name of the document at %s already", document->name, slot->document->at);
+        diagnostics_add(diag, DIAG_DUPLICATE_NAME, document_place(document), "metadata.name",
+                        "circuits and metrics are told apart by namespace and name",
+                        "\"%s\" is the name of the document at %s already", document->name,
+                        slot->document->at);
         diagnostics_relate(diag, document_place(slot->document), "the first one begins here");
     }
     return e;

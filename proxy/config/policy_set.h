@@ -23,7 +23,7 @@ struct document_target {
     const char
         *host; /* lower case, no trailing dot, no brackets: "payments", "*.example.com", "*" */
     struct port_list ports; /* empty = any */
-    uint32_t line; /* of the host */
+    uint32_t line;          /* of the host */
     uint32_t column;
     uint32_t length;
 };

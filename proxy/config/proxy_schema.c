@@ -42,6 +42,8 @@ static void listener_finish(struct decoder *decoder, const struct node *node, vo
     struct listener_config *listener = out;
     (void)is_good;
     listener->at = decode_at(decoder, node->line);
+    const struct node *upstream = node_get(node, "upstream");
+    listener->upstream_place = node_place(decoder->file, upstream ? upstream : node);
 }
 
 static void admin_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good)

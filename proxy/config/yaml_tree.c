@@ -86,6 +86,19 @@ const struct node *node_get(const struct node *block, const char *key)
     return NULL;
 }
 
+const struct node *node_find(const struct node *block, const char *path)
+{
+    char name[64];
+    while (block && *path) {
+        size_t len = strcspn(path, ".");
+        snprintf(name, sizeof name, "%.*s", (int)len, path);
+        block = node_get(block, name);
+        path += len;
+        path += *path == '.';
+    }
+    return block;
+}
+
 struct node *node_merge(struct arena *arena, const struct node *below, const struct node *above)
 {
     const struct node *shape = above ? above : below;

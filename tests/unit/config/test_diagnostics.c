@@ -61,8 +61,8 @@ static const char *line(size_t index)
 Test(diagnostics, are_written_with_what_is_known)
 {
     diagnostics_add(&diag, DIAG_UNREADABLE, (struct place){"a", 0, 0, 0}, NULL, NULL, "bad");
-    diagnostics_add(&diag, DIAG_NO_BUDGET, (struct place){"a", 1, 2, 0}, "spec.x", "do %d", "bad %d",
-                    7);
+    diagnostics_add(&diag, DIAG_NO_BUDGET, (struct place){"a", 1, 2, 0}, "spec.x", "do %d",
+                    "bad %d", 7);
     diagnostics_add(&diag, DIAG_UNREADABLE, (struct place){NULL, 0, 0, 0}, "", "", "%s", "worse");
     cr_assert_str_eq(line(0), "a: bad [OUT0101]");
     cr_assert_str_eq(line(1), "a:1:2: warning: spec.x: bad 7 (do %d) [OUT0404]");
