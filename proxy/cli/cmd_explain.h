@@ -4,7 +4,6 @@
 #define OUTRIGGER_CLI_CMD_EXPLAIN_H
 
 int cmd_explain(int argc, char **argv);
-/* argv[0] is "explain". 0: explained; 1: the policy files have errors; 2: bad usage, an unknown
- * code, or a path that cannot be read. */
+/* argv[0] is "explain". 0: explained; 2: bad usage, an unknown code, or files that do not load. */
 
 #endif

@@ -46,11 +46,13 @@ static struct host_slot *table_find(const struct host_table *table, struct span 
 }
 /* The slot of (host, port), or the free one where it belongs. */
 
-static const struct document *ask(const struct host_table *table, struct span host, uint16_t port)
+static const struct host_slot *ask(const struct host_table *table, struct span host, uint16_t port)
 {
     uint64_t hash = hash_span(host, 0);
-    const struct document *listed = table_find(table, host, hash, port)->document;
-    return listed ? listed : table_find(table, host, hash, 0)->document;
+    const struct host_slot *listed = table_find(table, host, hash, port);
+    if (listed->document == NULL)
+        listed = table_find(table, host, hash, 0);
+    return listed->document ? listed : NULL;
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */
@@ -72,15 +74,15 @@ static struct span host_normalise(struct span host, char out[HOST_BYTES_MAX])
     return span_make(out, host.len);
 }
 
-static const struct document *ask_wildcards(const struct host_table *table, struct span host,
-                                            uint16_t port)
+static const struct host_slot *ask_wildcards(const struct host_table *table, struct span host,
+                                             uint16_t port)
 {
-    const struct document *longest = NULL;
+    const struct host_slot *longest = NULL;
     size_t labels = 0;
     for (size_t i = host.len; i > 1 && labels < table->wildcard_labels; i--) {
         if (host.data[i - 1] != '.')
             continue;
-        const struct document *found =
+        const struct host_slot *found =
             ask(table, span_make(host.data + i - 1, host.len - i + 1), port);
         longest = found ? found : longest;
         labels++;
@@ -88,17 +90,32 @@ static const struct document *ask_wildcards(const struct host_table *table, stru
     return longest;
 }
 
-const struct document *policy_set_find(const struct policy_set *set, struct span host,
-                                       uint16_t port)
+static const struct host_slot *find(const struct policy_set *set, struct span host, uint16_t port)
 {
     char text[HOST_BYTES_MAX];
     struct span name = host_normalise(host, text);
-    const struct document *found = NULL;
+    const struct host_slot *found = NULL;
     if (name.len > 0 && name.data[0] != '.' && name.data[0] != '*')
         found = ask(&set->hosts, name, port);
     if (found == NULL)
         found = ask_wildcards(&set->hosts, name, port);
     return found ? found : ask(&set->hosts, SPAN("*"), port);
+}
+
+const struct document *policy_set_find(const struct policy_set *set, struct span host,
+                                       uint16_t port)
+{
+    const struct host_slot *found = find(set, host, port);
+    return found ? found->document : NULL;
+}
+
+const struct document *policy_set_choose(const struct policy_set *set, struct span host,
+                                         uint16_t port, const struct document_target **target)
+{
+    const struct host_slot *found = find(set, host, port);
+    if (found)
+        *target = found->target;
+    return found ? found->document : NULL;
 }
 
 const struct document *policy_set_find_wider(const struct policy_set *set,
@@ -108,20 +125,18 @@ const struct document *policy_set_find_wider(const struct policy_set *set,
     const struct host_table *table = &set->hosts;
     struct span host = span_of(target->host);
     const uint16_t port = target->ports.count > 0 ? target->ports.items[0] : 0;
-    const struct document *found = NULL;
-    if (host.len > 0 && host.data[0] == '*')
-        host = span_make(host.data + 1, host.len - 1); /* ".example.com", or nothing of "*" */
+    const struct host_slot *found = NULL;
+    if (host.data[0] == '*' && host.len > 1)
+        host = span_make(host.data + 1, host.len - 1); /* ".example.com", as it is entered */
     if (target->ports.count > 0)
-        found = table_find(table, host.len ? host : SPAN("*"),
-                           hash_span(host.len ? host : SPAN("*"), 0), 0)
-                    ->document;
-    if (found == NULL && host.len > 0) {
+        found = ask(table, host, 0);
+    if (found == NULL && host.data[0] != '*') {
         struct span below = host.data[0] == '.' ? span_make(host.data + 1, host.len - 1) : host;
         found = ask_wildcards(table, below, port);
     }
-    if (found == NULL && host.len > 0)
+    if (found == NULL && host.data[0] != '*')
         found = ask(table, SPAN("*"), port);
-    return found == document ? NULL : found;
+    return found && found->document != document ? found->document : NULL;
 }
 
 /* ---- building ----------------------------------------------------------------------------- */

@@ -113,6 +113,10 @@ const struct document *policy_set_find(const struct policy_set *set, struct span
  * none. Case and one trailing dot do not matter, nor do the brackets of an IPv6 literal. NULL when
  * none applies. */
 
+const struct document *policy_set_choose(const struct policy_set *set, struct span host,
+                                         uint16_t port, const struct document_target **target);
+/* The same, and which of its targets it was; `target` is untouched when none applies. */
+
 struct match_input {
     struct span method;
     struct span path;  /* without the query, as received */
