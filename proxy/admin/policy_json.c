@@ -49,3 +49,46 @@ void policy_json_member(const struct effective_field *field, void *text)
     text_char(out, ':');
     policy_json_value(out, field);
 }
+
+/* ---- matches, in words ---- */
+
+static void put_separator(struct text *out, size_t start)
+{
+    text_put(out, out->len > start ? ", " : "");
+}
+
+void policy_put_grpc(struct text *out, const struct match *match)
+{
+    struct span any = SPAN("*");
+    struct span service = match->grpc_service.data ? match->grpc_service : any;
+    struct span method = match->grpc_method.data ? match->grpc_method : any;
+    text_printf(out, "%.*s/%.*s", SPAN_ARGS(service), SPAN_ARGS(method));
+}
+
+void policy_put_match(struct text *out, const struct match *match)
+{
+    const size_t start = out->len;
+    if (match->path_type != PATH_MATCH_NONE)
+        text_printf(out, "path %s %.*s%s", match->path_type == PATH_MATCH_EXACT ? "is" : "under",
+                    SPAN_ARGS(match->path), match->path.len ? "" : "/");
+    if (match->method.data) {
+        put_separator(out, start);
+        text_printf(out, "method %.*s", SPAN_ARGS(match->method));
+    }
+    if (match->is_grpc) {
+        put_separator(out, start);
+        text_put(out, "gRPC ");
+        policy_put_grpc(out, match);
+    }
+    for (size_t i = 0; i < match->header_count; i++) {
+        put_separator(out, start);
+        text_printf(out, "header %s: %.*s", match->headers[i].name,
+                    SPAN_ARGS(match->headers[i].value));
+    }
+    for (size_t i = 0; i < match->query_param_count; i++) {
+        put_separator(out, start);
+        text_printf(out, "query %s=%.*s", match->query_params[i].name,
+                    SPAN_ARGS(match->query_params[i].value));
+    }
+    text_put(out, out->len > start ? "" : "every call");
+}

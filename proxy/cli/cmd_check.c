@@ -2,6 +2,8 @@
  * machines read to stdout. */
 #include "cli/cmd_check.h"
 
+#include "cli/admin_client.h"
+#include "cli/plan.h"
 #include "cli/report.h"
 #include "config/load.h"
 
@@ -16,11 +18,12 @@ struct options {
     const char **paths;
     size_t path_count;
     enum report_format format;
+    const char *against; /* URL of an admin port; NULL: files only */
     bool is_strict;
 };
 
 static const char help[] =
-    "Usage: outrigger check FILE|DIR... [--strict] [--format FORMAT]\n"
+    "Usage: outrigger check FILE|DIR... [--strict] [--format FORMAT] [--against URL]\n"
     "\n"
     "Says what is wrong with policy files, all of it at once, each with its line and how to\n"
     "mend it; and warns of policies that load, but cannot work or will hurt.\n"
@@ -28,10 +31,13 @@ static const char help[] =
     "\n"
     "  --strict          warnings fail, too\n"
     "  --format FORMAT   pretty (default), json, github (workflow commands) or sarif (2.1.0)\n"
+    "  --against URL     also the plan of a reload: what would change in the proxy whose admin\n"
+    "                    port is at URL (http://127.0.0.1:15020), and which state it keeps\n"
     "  --help            this text\n"
     "\n"
-    "Exit code: 0 no errors, 1 errors (with --strict: or warnings), 2 bad usage or a path\n"
-    "that cannot be read. `outrigger explain OUT0203` tells more about a code.\n"
+    "Exit code: 0 no errors, 1 errors (with --strict: or warnings), 2 bad usage, a path\n"
+    "that cannot be read, or no answer from URL. `outrigger explain OUT0203` tells more about a "
+    "code.\n"
     "\n"
     "Example:\n"
     "  $ outrigger check policies/\n"
@@ -93,6 +99,39 @@ static int exit_code(enum err e, const struct diagnostics *diag, bool is_strict)
     return is_strict && diag->warnings > 0 ? EXIT_FINDINGS : EXIT_GOOD;
 }
 
+/* NULL when the proxy cannot be asked: said. */
+static json_t *plan_against(const struct options *options, const struct policy_set *set)
+{
+    char why[ADMIN_CLIENT_WHY_MAX] = "out of memory";
+    struct admin_address address;
+    json_t *running = NULL, *instances = NULL, *plan = NULL;
+    if (admin_address_parse(options->against, &address, why))
+        running = admin_get(&address, "/policies", why);
+    if (running)
+        instances = admin_get(&address, "/instances", why);
+    if (instances)
+        plan = plan_new(running, instances, set);
+    if (plan == NULL)
+        fprintf(stderr, "outrigger check: %s\n", why);
+    json_decref(running);
+    json_decref(instances);
+    return plan;
+}
+
+static int report_all(const struct options *options, struct report *report,
+                      const struct policy_set *set, int code)
+{
+    json_t *plan = set && options->against ? plan_against(options, set) : NULL;
+    report->plan = plan;
+    write_report(options, report, code);
+    if (plan && options->format == REPORT_PRETTY)
+        plan_print(plan, options->against, stdout);
+    if (set && options->against && plan == NULL)
+        code = EXIT_USAGE;
+    json_decref(plan);
+    return code;
+}
+
 static int check(const struct options *options)
 {
     struct diagnostics diag;
@@ -110,7 +149,7 @@ static int check(const struct options *options)
     else if (e == ERR_NO_MEMORY)
         code = usage(err_text(e), "");
     else
-        write_report(options, &report, code);
+        code = report_all(options, &report, set, code);
     policy_set_unref(&set);
     sources_fini(&sources);
     diagnostics_fini(&diag);
@@ -133,6 +172,10 @@ static int read_option(struct options *options, int argc, char **argv, int *i)
         format = *i + 1 < argc ? argv[++*i] : "";
     } else if (strncmp(option, "--format=", 9) == 0) {
         format = option + 9;
+    } else if (strcmp(option, "--against") == 0) {
+        if (*i + 1 == argc)
+            return usage("--against needs a URL, such as http://127.0.0.1:15020", "");
+        options->against = argv[++*i];
     } else {
         return usage("unknown option ", option);
     }
@@ -156,6 +199,9 @@ int cmd_check(int argc, char **argv)
         else
             code = read_option(&options, argc, argv, &i);
     }
+    if (code < 0 && options.against && options.format != REPORT_PRETTY &&
+        options.format != REPORT_JSON)
+        code = usage("--against goes with --format pretty or json", "");
     if (code < 0)
         code = options.path_count ? check(&options) : usage("no file or folder is named", "");
     free(options.paths);

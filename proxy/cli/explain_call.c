@@ -2,6 +2,7 @@
  * explain_text.c, explain_json.c. */
 #include "cli/explain_call.h"
 
+#include "admin/policy_json.h"
 #include "base/codes.h"
 #include "config/match.h"
 #include "config/yaml_tree.h"
@@ -120,47 +121,6 @@ void explain_document(const struct explained *explained, struct text *out)
         text_put(out, ", any port");
 }
 
-static void put_separator(struct text *out, size_t start)
-{
-    text_put(out, out->len > start ? ", " : "");
-}
-
-static void put_grpc(const struct match *match, struct text *out)
-{
-    struct span any = SPAN("*");
-    struct span service = match->grpc_service.data ? match->grpc_service : any;
-    struct span method = match->grpc_method.data ? match->grpc_method : any;
-    text_printf(out, "%.*s/%.*s", SPAN_ARGS(service), SPAN_ARGS(method));
-}
-
-static void put_wanted(const struct match *match, struct text *out)
-{
-    const size_t start = out->len;
-    if (match->path_type != PATH_MATCH_NONE)
-        text_printf(out, "path %s %.*s%s", match->path_type == PATH_MATCH_EXACT ? "is" : "under",
-                    SPAN_ARGS(match->path), match->path.len ? "" : "/");
-    if (match->method.data) {
-        put_separator(out, start);
-        text_printf(out, "method %.*s", SPAN_ARGS(match->method));
-    }
-    if (match->is_grpc) {
-        put_separator(out, start);
-        text_put(out, "gRPC ");
-        put_grpc(match, out);
-    }
-    for (size_t i = 0; i < match->header_count; i++) {
-        put_separator(out, start);
-        text_printf(out, "header %s: %.*s", match->headers[i].name,
-                    SPAN_ARGS(match->headers[i].value));
-    }
-    for (size_t i = 0; i < match->query_param_count; i++) {
-        put_separator(out, start);
-        text_printf(out, "query %s=%.*s", match->query_params[i].name,
-                    SPAN_ARGS(match->query_params[i].value));
-    }
-    text_put(out, out->len > start ? "" : "every call");
-}
-
 static void put_missing_header(const struct explained *explained, const struct name_value *wanted,
                                struct text *out)
 {
@@ -187,7 +147,7 @@ static void put_mismatch(const struct explained *explained, const struct match *
         break;
     case MATCH_GRPC:
         text_put(out, call->is_grpc ? "the gRPC method is not " : "it is no gRPC call, for ");
-        put_grpc(match, out);
+        policy_put_grpc(out, match);
         break;
     case MATCH_HEADER: put_missing_header(explained, &match->headers[index], out); break;
     default: /* MATCH_QUERY */
@@ -206,7 +166,7 @@ void explain_match(const struct explained *explained, const struct rule *rule, s
         text_put(out, "every call: it has no `matches`");
     for (size_t i = 0; i < rule->match_count; i++)
         if (match_mismatch(&rule->matches[i], &input, &index) == MATCH_ALL) {
-            put_wanted(&rule->matches[i], out);
+            policy_put_match(out, &rule->matches[i]);
             return;
         }
     for (size_t i = 0; i < rule->match_count; i++) {

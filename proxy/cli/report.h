@@ -9,6 +9,7 @@
 #include "cli/source.h"
 #include "config/diagnostics.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -20,6 +21,7 @@ struct report {
     size_t policies; /* that were loaded */
     size_t rules;
     bool has_colour;
+    const json_t *plan; /* of a reload; NULL: none was asked for */
 };
 
 bool report_format_from(const char *word, enum report_format *format);

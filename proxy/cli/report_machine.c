@@ -82,6 +82,18 @@ static void write_out(struct text *text, FILE *out)
     text_fini(text);
 }
 
+static int add_bytes(const char *bytes, size_t len, void *text)
+{
+    text_add(text, bytes, len);
+    return 0;
+}
+
+static void put_plan(const json_t *plan, struct text *out)
+{
+    text_put(out, ",\n\"plan\":");
+    json_dump_callback(plan, add_bytes, out, JSON_COMPACT);
+}
+
 void report_json(const struct report *report, FILE *out)
 {
     const struct diagnostics *diag = report->diag;
@@ -95,7 +107,10 @@ void report_json(const struct report *report, FILE *out)
         text_put(&text, i > 0 ? ",\n" : "\n");
         put_finding(report, &text, &diag->items[i]);
     }
-    text_put(&text, diag->count > 0 ? "\n]}\n" : "]}\n");
+    text_put(&text, diag->count > 0 ? "\n]" : "]");
+    if (report->plan)
+        put_plan(report->plan, &text);
+    text_put(&text, "}\n");
     write_out(&text, out);
 }
 
