@@ -123,11 +123,11 @@ static int report_all(const struct options *options, struct report *report,
 {
     json_t *plan = set && options->against ? plan_against(options, set) : NULL;
     report->plan = plan;
+    if (set && options->against && plan == NULL)
+        code = EXIT_USAGE;
     write_report(options, report, code);
     if (plan && options->format == REPORT_PRETTY)
         plan_print(plan, options->against, stdout);
-    if (set && options->against && plan == NULL)
-        code = EXIT_USAGE;
     json_decref(plan);
     return code;
 }
