@@ -3,6 +3,7 @@
 
 #include "admin/policy_json.h"
 
+#define PARTS_PER_CHUNK 64 /* hosts and ports that take as long as the fields of a rule */
 #define MATCH_WORDS_MAX ((size_t)256 << 10) /* 32 values of 4 KiB, a path, names */
 
 static void put_targets(struct text *out, const struct document *document)
@@ -89,14 +90,25 @@ static void put_head(struct text *out, const struct policy_set *set)
     text_put(out, "}},\n\"policies\":[");
 }
 
+/* A document of many ports is as much to write as several rules. */
+static unsigned cost_of(const struct document *document)
+{
+    size_t parts = document->target_count;
+    for (size_t i = 0; i < document->target_count; i++)
+        parts += document->targets[i].ports.count;
+    return 1 + (unsigned)(parts / PARTS_PER_CHUNK);
+}
+
 bool policies_write(struct policies_walk *walk, struct text *out, unsigned chunks)
 {
     const struct policy_set *set = walk->set;
     if (!walk->has_begun)
         put_head(out, set);
     walk->has_begun = true;
-    for (; walk->document < set->document_count && chunks > 0; chunks--) {
+    while (walk->document < set->document_count && chunks > 0) {
         const struct document *document = &set->documents[walk->document];
+        const unsigned cost = walk->rule == 0 ? cost_of(document) : 1;
+        chunks -= cost < chunks ? cost : chunks;
         if (walk->rule == 0) {
             text_put(out, walk->document > 0 ? ",\n" : "\n");
             put_document(out, document);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "cli/http_get.h"
+#include "cli/terminal.h"
 #include "config/scalar.h"
 #include "http/authority.h"
 #include "telemetry/text.h"
@@ -147,6 +148,8 @@ json_t *admin_get(const struct admin_address *address, const char *path,
     text_init(&question.answer, ANSWER_MAX);
     ask(&question, address, path);
     json_t *answer = read_answer(&question, address, path, why);
+    if (answer == NULL)
+        terminal_clean(why);
     text_fini(&question.answer);
     return answer;
 }

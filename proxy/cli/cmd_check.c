@@ -5,6 +5,7 @@
 #include "cli/admin_client.h"
 #include "cli/plan.h"
 #include "cli/report.h"
+#include "cli/terminal.h"
 #include "config/load.h"
 
 #include <stdbool.h>
@@ -83,7 +84,7 @@ static void write_report(const struct options *options, struct report *report, i
     case REPORT_GITHUB: report_github(report, stdout); break;
     case REPORT_SARIF: report_sarif(report, stdout); break;
     default:
-        report->has_colour = report_may_colour(stderr);
+        report->has_colour = terminal_has_colour(stderr);
         report_pretty(report, stderr);
         say_counts(report, code, options->is_strict);
         break;

@@ -2,7 +2,9 @@
 #include "cli/plan.h"
 
 #include "admin/policies.h"
+#include "cli/terminal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define POLICIES_MAX ((size_t)64 << 20)
@@ -108,6 +110,33 @@ static void compare_fields(const struct sides *sides, const json_t *old_owner,
     }
 }
 
+/* [{"host": "a", "ports": [1, 2]}] -> ["a:1", "a:2"]. */
+static json_t *targets_of(const json_t *document)
+{
+    json_t *names = json_array(), *target, *port;
+    size_t i, k;
+    json_array_foreach(json_object_get(document, "targets"), i, target)
+    {
+        const json_t *ports = json_object_get(target, "ports");
+        const char *host = text_of(target, "host");
+        const char *format = strchr(host, ':') ? "[%s]:%lld" : "%s:%lld";
+        json_array_foreach(ports, k, port) json_array_append_new(
+            names, json_sprintf(format, host, (long long)json_integer_value(port)));
+        if (json_array_size(ports) == 0)
+            json_array_append(names, json_object_get(target, "host"));
+    }
+    return names;
+}
+
+static void compare_targets(const struct sides *sides)
+{
+    json_t *before = targets_of(sides->before), *after = targets_of(sides->after);
+    if (!is_same(before, after))
+        add_change(sides, "targets", before, after);
+    json_decref(before);
+    json_decref(after);
+}
+
 static void compare_matches(const struct sides *sides)
 {
     const json_t *before = json_object_get(sides->rule_before, "matches");
@@ -188,6 +217,7 @@ static void compare_documents(const json_t *running, const json_t *wanted, json_
             note(documents, label, NULL, "added", document);
             continue;
         }
+        compare_targets(&sides);
         compare_fields(&sides, sides.before, document);
         compare_rules(sides, rules);
     }
@@ -304,7 +334,7 @@ static void print_instance(const json_t *instance, FILE *out)
     }
 }
 
-void plan_print(const json_t *plan, const char *url, FILE *out)
+static void print_plan(const json_t *plan, const char *url, FILE *out)
 {
     const json_t *documents = json_object_get(plan, "documents");
     const json_t *rules = json_object_get(plan, "rules");
@@ -328,4 +358,20 @@ void plan_print(const json_t *plan, const char *url, FILE *out)
         fputs("no value changes\n", out);
     print_heading("running state", instances, out);
     json_array_foreach(instances, i, item) print_instance(item, out);
+}
+
+/* What a proxy answers may come from anybody. */
+void plan_print(const json_t *plan, const char *url, FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    if (memory == NULL)
+        return;
+    print_plan(plan, url, memory);
+    if (fclose(memory) == 0) {
+        terminal_clean(text);
+        fputs(text, out);
+    }
+    free(text);
 }

@@ -26,9 +26,6 @@ struct report {
 
 bool report_format_from(const char *word, enum report_format *format);
 
-bool report_may_colour(FILE *out);
-/* A terminal, without NO_COLOR (no-color.org) and not TERM=dumb. */
-
 void report_pretty(const struct report *report, FILE *out);
 /* Each finding with its excerpt, and which codes `outrigger explain` tells more about. */
 

@@ -3,9 +3,7 @@
 #include "cli/report.h"
 #include "config/explain.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define RED "\033[1;31m"
 #define YELLOW "\033[1;33m"
@@ -19,13 +17,6 @@ struct pen {
     int gutter; /* digits of the largest line number shown */
     bool is_told[DIAGNOSTIC_CODE_COUNT];
 };
-
-bool report_may_colour(FILE *out)
-{
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-    return isatty(fileno(out)) && (no == NULL || *no == '\0') &&
-           (term == NULL || strcmp(term, "dumb") != 0);
-}
 
 static void put(const struct pen *pen, const char *colour, const char *text)
 {

@@ -315,26 +315,6 @@ void effective_family(const struct policy *policy, enum policy_family family,
                 (const char *)policy + policy_families[family].offset);
 }
 
-static void visit_targets(struct walk *walk, const struct document *document)
-{
-    char text[320];
-    walk->len = 0;
-    open_list(walk);
-    for (size_t i = 0; i < document->target_count; i++) {
-        const struct document_target *target = &document->targets[i];
-        bool is_ipv6 = strchr(target->host, ':') != NULL;
-        for (size_t k = 0; k < target->ports.count; k++) {
-            snprintf(text, sizeof text, is_ipv6 ? "[%s]:%u" : "%s:%u", target->host,
-                     target->ports.items[k]);
-            put_item(walk, text);
-        }
-        if (target->ports.count == 0)
-            put_item(walk, target->host);
-    }
-    close_list(walk);
-    walk->visit(&(struct effective_field){"targets", EFFECTIVE_LIST, walk->text}, walk->context);
-}
-
 static const struct block *spec_of(const struct block *document)
 {
     for (size_t i = 0; i < document->field_count; i++)
@@ -350,7 +330,7 @@ void effective_document(const struct document *document, effective_visitor visit
     walk.visit = visit;
     walk.context = context;
     walk.path_len = 0;
-    visit_targets(&walk, document);
+    walk.path[0] = '\0';
     for (size_t i = 0; i < spec->field_count; i++) {
         if (spec->fields[i].type != FIELD_ENUM)
             continue;

@@ -35,7 +35,7 @@ void effective_family(const struct policy *policy, enum policy_family family,
 /* The fields of one of the five blocks, in the order of its table. */
 
 void effective_document(const struct document *document, effective_visitor visit, void *context);
-/* "targets" as [payments:8080, *.example.com], "protocol", and then the five blocks. */
+/* "protocol", and then the five blocks. */
 
 void effective_proxy(const struct proxy_config *proxy, effective_visitor visit, void *context);
 /* The fields of a ProxyConfig's spec: "limits.maxConnections", "listeners[0].upstream". */

@@ -2,7 +2,9 @@
 just that."""
 
 import json
+import socket
 import subprocess
+import threading
 
 import pytest
 from harness.ports import free_port
@@ -90,6 +92,14 @@ def test_values_of_documents_and_rules(planned):
                                  ("test", "charge", "retry.attempts"): (0, 1)}
     assert "test.charge: retry.attempts 0 \u2192 1\n" in planned.text()
     assert "test: retry.codes [502, 503, 504] \u2192 [503]\n" in planned.text()
+
+
+def test_targets_and_protocol(planned):
+    document = policy_document(POLICY).replace('[{host: "*"}]', '[{host: "*"}, {host: "::1", ports: [80, 81]}]')
+    planned.write(document.replace("targets:", "protocol: http1\n  targets:"))
+    assert planned.changes() == {("test", None, "targets"): (["*"], ["*", "[::1]:80", "[::1]:81"]),
+                                 ("test", None, "protocol"): (None, "http1")}
+    assert "test: protocol nothing \u2192 http1\n" in planned.text()
 
 
 def test_rules_come_go_move_and_match_otherwise(planned):
@@ -196,3 +206,27 @@ def test_policies_shows_effective_values_of_many_documents(start, tmp_path):
         assert all("timeouts.mode" not in rule["fields"] for rule in policy["rules"])
     assert said["proxy"]["fields"]["limits.maxHeaders"] == 100
     assert json.loads(proxy.admin("/instances").body) == {"instances": []}
+
+
+@pytest.mark.parametrize("answer, says", [
+    (b"HTTP/1.1 200 OK\r\n\r\n{\"hash\": \"\\u001b[2J\", \"policies\": []}", "plan of a reload"),
+    (b"HTTP/1.1 200 OK\r\n\r\n[]", "no JSON object"),
+    (b"HTTP/1.1 200 OK\r\n\r\n{\"hash\":", "no JSON object"),
+    (b"HTTP/1.1 404 \x1b[2J\r\n\r\n", "answers GET /policies with"),
+    (b"220 ftp\r\n", "no HTTP answer"),
+    (b"", "no HTTP answer"),
+])
+def test_what_is_no_admin_port_is_said_and_cannot_drive_the_terminal(planned, answer, says):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            for _ in range(2):
+                connection, _ = server.accept()
+                connection.recv(4096)
+                connection.sendall(answer)
+                connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        done = check(planned.folder, "--against", f"http://127.0.0.1:{server.getsockname()[1]}")
+    assert says in done.stdout + done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert done.returncode == (0 if "plan of" in says else 2)
