@@ -1,5 +1,6 @@
 /* main.c - `outrigger COMMAND`: one file per command, in cli/. */
 #include "cli/cmd_check.h"
+#include "cli/cmd_explain.h"
 #include "cli/cmd_proxy.h"
 #include "cli/cmd_run.h"
 #include "cli/cmd_schema.h"
@@ -19,6 +20,8 @@ static const struct command commands[] = {
     {"run", cmd_run, "watch the demo: a circuit breaker opens, refuses, probes and closes"},
     {"check", cmd_check, "say what is wrong with policy files, with file:line:column"},
     {"simulate", cmd_simulate, "play policies against an outage, in virtual time"},
+    {"explain", cmd_explain,
+     "what a code means; or what a call would get, from where, and at worst"},
     {"schema", cmd_schema, "print the JSON Schema, or the reference, of policy files"},
 };
 

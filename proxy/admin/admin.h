@@ -1,6 +1,7 @@
 /* admin.h - the HTTP server of the control side (libh2o), on a thread and event loop of its own.
  *
- * What it serves: GET / /metrics /ready /live /policies /circuits /events and POST /circuits/{id};
+ * What it serves: GET / /metrics /ready /live /policies /circuits /instances /events and POST
+ * /circuits/{id};
  * a metrics listener serves GET /metrics /ready /live only. It can neither change nor stall what it
  * shows: counters are read from metric cells, all else is asked of the data loop by an
  * admin_command, which builds the reply and completes it. A loop that does not answer within
@@ -46,6 +47,7 @@ enum admin_command_kind {
     ADMIN_READY,          /* status 200 or 503; reply: JSON with the reasons */
     ADMIN_POLICIES,       /* reply: JSON, what is loaded from where */
     ADMIN_CIRCUITS,       /* reply: JSON, every breaker */
+    ADMIN_INSTANCES,      /* reply: JSON, what every live instance holds */
     ADMIN_CIRCUIT_ACTION, /* `id` and `action`; 200 with what changed, or 404 */
 };
 

@@ -2,6 +2,7 @@
  * chain: targets may come and go between two slices without harm. */
 #include "admin/control.h"
 
+#include "admin/policies.h"
 #include "base/check.h"
 #include "base/log.h"
 
@@ -17,6 +18,9 @@ struct control_work {
     struct admin_command *command;
     uint32_t chain; /* next of the target table */
     bool has_items;
+    struct snapshot
+        *snapshot; /* ADMIN_POLICIES: what is written, though a reload may come between */
+    struct policies_walk policies;
 };
 
 /* ---- every breaker of a target ---- */
@@ -180,64 +184,65 @@ static void act_on_seat(struct control_work *work, struct seat *seat)
     work->has_items = true;
 }
 
-/* ---- policies ---- */
+/* ---- instances ---- */
 
-static void put_document(struct text *out, const struct document *document)
+static void put_breaker(struct text *out, const struct instance *instance)
 {
-    text_put(out, "{\"name\":");
-    text_json(out, document->name);
-    text_put(out, ",\"namespace\":");
-    text_json(out, document->namespace);
-    text_put(out, ",\"at\":");
-    text_json(out, document->at);
-    text_put(out, ",\"targets\":[");
-    for (size_t i = 0; i < document->target_count; i++) {
-        const struct document_target *target = &document->targets[i];
-        text_put(out, i > 0 ? ",{\"host\":" : "{\"host\":");
-        text_json(out, target->host);
-        text_put(out, ",\"ports\":[");
-        for (size_t k = 0; k < target->ports.count; k++)
-            text_printf(out, k > 0 ? ",%u" : "%u", target->ports.items[k]);
-        text_put(out, "]}");
-    }
-    text_put(out, "],\"blocks\":{");
-    bool has_block = false;
-    for (int family = 0; family < POLICY_FAMILY_COUNT; family++) {
-        const char *at = document->policy.at[family];
-        if (at == NULL || at[0] == '\0')
-            continue;
-        text_printf(out, has_block ? ",\"%s\":" : "\"%s\":",
-                    policy_family_word((enum policy_family)family));
-        text_json(out, at);
-        has_block = true;
-    }
-    text_put(out, "},\"rules\":[");
-    for (size_t i = 0; i < document->rule_count; i++) {
-        text_put(out, i > 0 ? ",{\"name\":" : "{\"name\":");
-        text_json(out, document->rules[i].name);
-        text_put(out, ",\"at\":");
-        text_json(out, document->rules[i].at);
-        text_char(out, '}');
-    }
-    text_put(out, "]}");
+    text_put(out, ",\"circuitBreaker\":");
+    if (instance->breaker_cfg.mode == POLICY_OFF)
+        text_put(out, "null");
+    else
+        text_printf(out, "{\"state\":\"%s\",\"endpoints\":%u}",
+                    breaker_state_word(instance->seat.breaker.state),
+                    instance_is_by_endpoint(instance) ? instance->endpoint_seat_count : 0);
 }
 
-static void put_policies(struct admin_command *command, const struct policy_set *set)
+static void put_rooms(struct text *out, const struct instance *instance, mono_ns now)
 {
-    struct text *out = &command->reply;
-    text_put(out, "{\"hash\":");
-    text_json(out, set->hash);
-    text_put(out, ",\"files\":[");
-    for (size_t i = 0; i < set->file_count; i++) {
-        text_put(out, i > 0 ? "," : "");
-        text_json(out, set->files[i]);
+    struct room_totals slots = {0};
+    struct room_totals tokens = {0};
+    room_table_totals(instance->slots, now, &slots);
+    room_table_totals(instance->tokens, now, &tokens);
+    text_put(out, ",\"bulkhead\":");
+    if (instance->bulkhead_cfg.mode == POLICY_OFF)
+        text_put(out, "null");
+    else
+        text_printf(out, "{\"inFlight\":%llu,\"queued\":%llu}",
+                    (unsigned long long)slots.in_flight[BULKHEAD_ATTEMPT],
+                    (unsigned long long)slots.queued);
+    text_put(out, ",\"rateLimit\":");
+    if (instance->rate_cfg.mode == POLICY_OFF) {
+        text_put(out, "null");
+        return;
     }
-    text_put(out, "],\"policies\":[");
-    for (size_t i = 0; i < set->document_count; i++) {
-        text_put(out, i > 0 ? "," : "");
-        put_document(out, &set->documents[i]);
-    }
-    text_put(out, "]}\n");
+    text_printf(out, "{\"queued\":%llu,\"tokens\":", (unsigned long long)tokens.queued);
+    text_fixed(out, tokens.millitokens, 3);
+    text_char(out, '}');
+}
+
+static void put_instance(struct control_work *work, const struct target *target,
+                         const struct instance *instance)
+{
+    struct text *out = &work->command->reply;
+    if (instance == NULL)
+        return;
+    text_put(out, work->has_items ? ",\n{\"target\":" : "\n{\"target\":");
+    work->has_items = true;
+    text_json(out, target->name);
+    text_put(out, ",\"policy\":");
+    text_json(out, target->policy_name);
+    text_put(out, ",\"instance\":");
+    text_json(out, instance->name);
+    put_breaker(out, instance);
+    put_rooms(out, instance, work->control->proxy->loop->now);
+    text_char(out, '}');
+}
+
+static void put_instances(struct control_work *work, const struct target *target)
+{
+    put_instance(work, target, target->instance);
+    for (size_t i = 0; i + 1 < target->lane_count; i++)
+        put_instance(work, target, target->rule_instances[i]);
 }
 
 static void put_ready(struct admin_command *command, const struct proxy *proxy)
@@ -258,6 +263,7 @@ static void visit_target(struct control_work *work, struct target *target)
     switch (work->command->kind) {
     case ADMIN_REFRESH_GAUGES: visit_gauges(work, target); break;
     case ADMIN_CIRCUITS: visit_seats(work, target, put_seat); break;
+    case ADMIN_INSTANCES: put_instances(work, target); break;
     default: /* ADMIN_CIRCUIT_ACTION */ visit_seats(work, target, act_on_seat); break;
     }
 }
@@ -279,6 +285,8 @@ static uint32_t target_cost(const struct target *target)
 
 static bool run_slice(struct control_work *work)
 {
+    if (work->snapshot != NULL)
+        return policies_write(&work->policies, &work->command->reply, CONTROL_CHUNKS);
     const struct target_table *targets = &work->control->proxy->targets;
     uint32_t done = 0;
     for (; work->chain < targets->chain_count && done < CONTROL_SLICE; work->chain++, done++) {
@@ -296,7 +304,7 @@ static bool run_slice(struct control_work *work)
 static void finish(struct control_work *work)
 {
     struct admin_command *command = work->command;
-    if (command->kind == ADMIN_CIRCUITS)
+    if (command->kind == ADMIN_CIRCUITS || command->kind == ADMIN_INSTANCES)
         text_put(&command->reply, "]}\n");
     if (command->kind == ADMIN_CIRCUIT_ACTION && !work->has_items) {
         command->status = 404;
@@ -304,6 +312,8 @@ static void finish(struct control_work *work)
                                   "/circuits lists their ids\"}\n");
     }
     list_remove(&work->link);
+    if (work->snapshot != NULL)
+        snapshot_unref(&work->snapshot);
     free(work);
     admin_command_complete(command);
 }
@@ -336,6 +346,12 @@ static void start_walk(struct control *control, struct admin_command *command)
     work->command = command;
     if (command->kind == ADMIN_CIRCUITS)
         text_put(&command->reply, "{\"circuits\":[");
+    if (command->kind == ADMIN_INSTANCES)
+        text_put(&command->reply, "{\"instances\":[");
+    if (command->kind == ADMIN_POLICIES) {
+        work->snapshot = snapshot_ref(control->proxy->snapshot);
+        work->policies.set = work->snapshot->set;
+    }
     if (command->kind == ADMIN_REFRESH_GAUGES)
         set_connections(control->proxy);
     list_append(&control->work, &work->link);
@@ -350,10 +366,6 @@ static void on_mail(struct mail *mail)
     case ADMIN_PING: admin_command_complete(command); break;
     case ADMIN_READY:
         put_ready(command, control->proxy);
-        admin_command_complete(command);
-        break;
-    case ADMIN_POLICIES:
-        put_policies(command, control->proxy->snapshot->set);
         admin_command_complete(command);
         break;
     default: start_walk(control, command); break;

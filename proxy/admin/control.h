@@ -11,6 +11,7 @@
 #include "net/mailbox.h"
 #include "request/proxy.h"
 
+#define CONTROL_CHUNKS 16 /* documents and rules written per turn: some 60 fields each */
 #define CONTROL_SLICE 256 /* chains of the target table, targets and rooms looked at per turn */
 
 struct control {

@@ -25,6 +25,7 @@ static void serve_ready(struct admin *admin, h2o_req_t *req, struct span rest);
 static void serve_live(struct admin *admin, h2o_req_t *req, struct span rest);
 static void serve_policies(struct admin *admin, h2o_req_t *req, struct span rest);
 static void serve_circuits(struct admin *admin, h2o_req_t *req, struct span rest);
+static void serve_instances(struct admin *admin, h2o_req_t *req, struct span rest);
 static void serve_events(struct admin *admin, h2o_req_t *req, struct span rest);
 static void change_circuit(struct admin *admin, h2o_req_t *req, struct span rest);
 
@@ -33,9 +34,12 @@ static const struct route routes[] = {
     {"/metrics", "GET", true, serve_metrics, "all metrics, for Prometheus"},
     {"/ready", "GET", true, serve_ready, "200 when calls are taken, 503 with the reasons when not"},
     {"/live", "GET", true, serve_live, "200 as long as the proxy's loop runs"},
-    {"/policies", "GET", false, serve_policies, "what is loaded, from where (JSON)"},
+    {"/policies", "GET", false, serve_policies,
+     "what is loaded, from where, every effective value (JSON)"},
     {"/circuits", "GET", false, serve_circuits,
      "every circuit breaker: its id, state, window, next probe (JSON)"},
+    {"/instances", "GET", false, serve_instances,
+     "what every live breaker, bulkhead and bucket holds (JSON)"},
     {"/events", "GET", false, serve_events,
      "state transitions as they happen (Server-Sent Events): curl -N"},
     {"/circuits/", "POST", false, change_circuit,
@@ -201,6 +205,12 @@ static void serve_circuits(struct admin *admin, h2o_req_t *req, struct span rest
 {
     (void)rest;
     exchange_begin(admin, req, ADMIN_CIRCUITS, NULL, ADMIN_CLOSE, answer_json);
+}
+
+static void serve_instances(struct admin *admin, h2o_req_t *req, struct span rest)
+{
+    (void)rest;
+    exchange_begin(admin, req, ADMIN_INSTANCES, NULL, ADMIN_CLOSE, answer_json);
 }
 
 static void serve_events(struct admin *admin, h2o_req_t *req, struct span rest)

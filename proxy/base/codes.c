@@ -75,3 +75,25 @@ const char *grpc_code_word(int code)
 {
     return grpc_codes[code >= 0 && code < GRPC_CODES ? code : GRPC_UNKNOWN];
 }
+
+int code_set_caller_status(const struct code_set *set)
+{
+    static const int temporary[] = {408, 409, 421, 423, 425, 429};
+    for (int status = 400; status < 500; status++) {
+        bool is_temporary = false;
+        for (size_t i = 0; i < sizeof temporary / sizeof *temporary; i++)
+            is_temporary |= temporary[i] == status;
+        if (!is_temporary && code_set_has_http(set, status))
+            return status;
+    }
+    return 0;
+}
+
+int code_set_caller_grpc(const struct code_set *set)
+{
+    static const int codes[] = {3, 5, 6, 7, 9, 11, 12, 16};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (code_set_has_grpc(set, codes[i]))
+            return codes[i];
+    return 0;
+}

@@ -37,6 +37,14 @@ static inline bool code_set_has_grpc(const struct code_set *set, int code)
     return (unsigned)code < 32 && ((set->grpc >> code) & 1);
 }
 
+int code_set_caller_status(const struct code_set *set);
+/* The first status in it that is the caller's own doing and will not change when the same request
+ * is made again (400, 401, 403, 404 ...; not 408, 409, 421, 423, 425, 429); 0 when there is none.
+ */
+
+int code_set_caller_grpc(const struct code_set *set);
+/* The same for gRPC codes: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED ... */
+
 /* METHOD(NAME, idempotent by RFC 9110 section 9.2.2) */
 #define METHOD_LIST(X)                                                                             \
     X(GET, true)                                                                                   \

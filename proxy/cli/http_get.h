@@ -1,6 +1,7 @@
-/* http_get.h - one GET to a port of this machine, as bytes come, on the caller's libuv loop.
+/* http_get.h - one GET to an IP address, as bytes come, on the caller's libuv loop.
  *
- * For the client side of commands (the demo's load, the reading of /events), not for the data path:
+ * For the client side of commands (the demo's load, the reading of /events, the plan of a reload),
+ * not for the data path:
  * it owns itself and knows no HTTP beyond the bytes that it was told to send.
  * Example: http_get_start(loop, &(struct http_get_options){.port = 15020, .request = text,
  *                         .on_bytes = keep, .on_end = done, .context = call});
@@ -19,15 +20,17 @@
 struct http_get;
 
 struct http_get_options {
-    uint16_t port;       /* on 127.0.0.1 */
+    const char *host; /* an IP address; NULL: 127.0.0.1 */
+    uint16_t port;
     const char *request; /* whole; at most HTTP_GET_REQUEST_MAX bytes, copied */
     void (*on_bytes)(void *context, const char *data, size_t len);
+    void (*on_failed)(void *context, int status); /* a uv error, before on_end; may be NULL */
     void (*on_end)(void *context);
     void *context;
 };
 
 struct http_get *http_get_start(uv_loop_t *loop, const struct http_get_options *options);
-/* Connects and sends. Aborts without memory. */
+/* Connects and sends. Aborts without memory, and on a host that is no IP address. */
 
 void http_get_cancel(struct http_get *get);
 /* Closes; on_end follows in a later turn. */

@@ -97,6 +97,7 @@ void diagnostics_add(struct diagnostics *diag, enum diagnostic_code code, struct
     clean(message);
 
     place.file = place.file ? place.file : "";
+    diag->last = NULL;
     if (diagnostics_has(diag, code, place,
                         message)) /* a rule is read with its document's fields below its own */
         return;
@@ -108,14 +109,26 @@ void diagnostics_add(struct diagnostics *diag, enum diagnostic_code code, struct
     struct diagnostic *item = free_item(diag, severity);
     if (item == NULL)
         return;
-    item->code = code;
-    item->severity = severity;
+    *item = (struct diagnostic){.code = code,
+                                .severity = severity,
+                                .line = place.line,
+                                .column = place.column,
+                                .length = place.length,
+                                .related_label = ""};
     item->file = keep(diag, place.file);
-    item->line = place.line;
-    item->column = place.column;
     item->path = keep(diag, path);
     item->message = keep(diag, message);
     item->help = keep(diag, help);
+    diag->last = item;
+}
+
+void diagnostics_relate(struct diagnostics *diag, struct place place, const char *label)
+{
+    if (diag->last == NULL)
+        return;
+    diag->last->related = place;
+    diag->last->related.file = keep(diag, place.file);
+    diag->last->related_label = keep(diag, label);
 }
 
 static bool is_after(const struct diagnostic *a, const struct diagnostic *b)
@@ -127,6 +140,7 @@ static bool is_after(const struct diagnostic *a, const struct diagnostic *b)
 
 void diagnostics_sort(struct diagnostics *diag)
 {
+    diag->last = NULL;
     for (size_t i = 1; i < diag->count; i++) {
         struct diagnostic moving = diag->items[i];
         size_t at = i;

@@ -25,15 +25,27 @@ enum diagnostic_code {
     DIAGNOSTIC_CODE_COUNT
 };
 
+#define PLACE_REST_OF_LINE UINT32_MAX
+
+struct place {
+    const char *file;
+    uint32_t line;   /* from 1; 0 = the file as a whole */
+    uint32_t column; /* in characters, from 1 */
+    uint32_t length; /* in characters, for carets; 0 = unknown; PLACE_REST_OF_LINE: goes on below */
+};
+
 struct diagnostic {
     enum diagnostic_code code;
     enum severity severity;
     const char *file;
     uint32_t line; /* from 1; 0 = the file as a whole */
     uint32_t column;
-    const char *path;    /* "spec.retry.attempts", "" where there is none */
-    const char *message; /* what is wrong */
-    const char *help;    /* what is allowed, what to do; "" = the message says it */
+    uint32_t length;
+    const char *path;          /* "spec.retry.attempts", "" where there is none */
+    const char *message;       /* what is wrong */
+    const char *help;          /* what is allowed, what to do; "" = the message says it */
+    struct place related;      /* another place that has to do with it; line 0: none */
+    const char *related_label; /* what is there */
 };
 
 struct diagnostics {
@@ -43,12 +55,7 @@ struct diagnostics {
     size_t errors; /* all of them, the ones not kept included */
     size_t warnings;
     bool is_out_of_memory;
-};
-
-struct place {
-    const char *file;
-    uint32_t line;
-    uint32_t column;
+    struct diagnostic *last; /* what diagnostics_add kept; NULL: it was only counted */
 };
 
 void diagnostics_init(struct diagnostics *diag);
@@ -59,6 +66,9 @@ void diagnostics_add(struct diagnostics *diag, enum diagnostic_code code, struct
     __attribute__((format(printf, 6, 7)));
 /* Copies everything. `path` and `help` may be NULL. The same finding is kept once. Without memory
  * it sets is_out_of_memory and still counts. */
+
+void diagnostics_relate(struct diagnostics *diag, struct place place, const char *label);
+/* Another place for what diagnostics_add was told last: "the other target is here". */
 
 bool diagnostics_are_full(const struct diagnostics *diag);
 /* A further error would only be counted: no need to find words for it. */

@@ -12,4 +12,7 @@ void lint_document(struct decoder *decoder, const struct document *document,
                    const struct node *spec);
 /* Only for a document without errors; `spec` is the block that it was read from. */
 
+void lint_set(const struct policy_set *set, struct diagnostics *diag);
+/* What only shows when all files are seen together; for a set without errors, indexed. */
+
 #endif

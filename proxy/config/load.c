@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/hash.h"
+#include "config/lint.h"
 #include "config/policy_index.h"
 #include "config/policy_schema.h"
 #include "config/yaml_tree.h"
@@ -35,6 +36,7 @@ struct loader {
     struct loaded_file *first_file, *last_file;
     size_t document_count;
     bool has_proxy;
+    struct place proxy_place; /* of the first ProxyConfig */
     uint64_t hash;
     enum err unreadable; /* the first path that could not be read; the others are still looked at */
 };
@@ -64,14 +66,18 @@ static enum err load_proxy(struct loader *loader, struct decoder *decoder, const
     bool is_good = proxy_document_decode(decoder, root, &proxy);
     if (decoder->err)
         return decoder->err;
-    if (loader->has_proxy)
+    if (loader->has_proxy) {
         decode_error(decoder, DIAG_TWO_PROXY_CONFIGS, root, "remove one of them",
                      "a second ProxyConfig; the first is at %s", loader->set->proxy.at);
-    else if (is_good)
+        diagnostics_relate(loader->diag, loader->proxy_place, "the first one begins here");
+        return OK;
+    }
+    loader->has_proxy = true;
+    loader->proxy_place = node_place(decoder->file, root);
+    if (is_good)
         loader->set->proxy = proxy;
     else
         loader->set->proxy.at = proxy.at;
-    loader->has_proxy = true;
     return OK;
 }
 
@@ -157,7 +163,7 @@ static void unreadable(struct loader *loader, const char *path, int code)
         help = "check who may read it";
     if (loader->unreadable == OK)
         loader->unreadable = e == OK ? ERR_SYSTEM : e;
-    diagnostics_add(loader->diag, DIAG_UNREADABLE, (struct place){path, 0, 0}, NULL, help,
+    diagnostics_add(loader->diag, DIAG_UNREADABLE, (struct place){.file = path}, NULL, help,
                     "cannot be read: %s", strerrordesc_np(code));
 }
 
@@ -192,7 +198,7 @@ static enum err load_file(struct loader *loader, const char *path)
     if (len < 0)
         unreadable(loader, path, code);
     else if (len > LOAD_MAX_FILE_BYTES)
-        diagnostics_add(loader->diag, DIAG_FILE_TOO_LARGE, (struct place){path, 0, 0}, NULL,
+        diagnostics_add(loader->diag, DIAG_FILE_TOO_LARGE, (struct place){.file = path}, NULL,
                         "split it: a folder may hold several files", "larger than 1 MiB");
     else if (e == OK)
         e = load_text(loader, path, span_make(buffer, (size_t)len));
@@ -242,7 +248,7 @@ static enum err load_names(struct loader *loader, DIR *folder, const char *path,
         return ERR_NO_MEMORY;
     enum err e = list_folder(folder, strcmp(shortened, "/") ? shortened : "", arena, names, &count);
     if (e == ERR_TOO_LARGE) {
-        diagnostics_add(loader->diag, DIAG_TOO_MANY_FILES, (struct place){path, 0, 0}, NULL,
+        diagnostics_add(loader->diag, DIAG_TOO_MANY_FILES, (struct place){.file = path}, NULL,
                         "is it the folder that you meant?", "more than %d files", LOAD_MAX_FILES);
         return OK;
     }
@@ -317,7 +323,10 @@ static enum err set_fill(struct loader *loader)
     set->documents = documents;
     set->files = files;
     snprintf(set->hash, sizeof set->hash, "%016llx", (unsigned long long)loader->hash);
-    return policy_index_build(set, loader->diag);
+    enum err e = policy_index_build(set, loader->diag);
+    if (e == OK && loader->diag->errors == 0)
+        lint_set(set, loader->diag);
+    return e;
 }
 
 static enum err loader_finish(struct loader *loader, enum err e, struct policy_set **out)
@@ -327,7 +336,7 @@ static enum err loader_finish(struct loader *loader, enum err e, struct policy_s
     bool is_full = loader->set && loader->set->arena.used_bytes > LOAD_MAX_SET_BYTES / 2;
     if (e == ERR_NO_MEMORY && is_full) {
         diagnostics_add(loader->diag, DIAG_TOO_MANY_FILES,
-                        (struct place){loader->last_file->name, 0, 0}, NULL,
+                        (struct place){.file = loader->last_file->name}, NULL,
                         "fewer rules, or another proxy for some of them",
                         "all policies together take more than 64 MiB");
         e = ERR_INVALID;
@@ -367,7 +376,7 @@ enum err policy_set_load_text(const char *name, const char *text, size_t len,
     if (e == OK)
         e = defaults_load(&loader);
     if (e == OK && len > LOAD_MAX_FILE_BYTES)
-        diagnostics_add(diag, DIAG_FILE_TOO_LARGE, (struct place){name, 0, 0}, NULL, NULL,
+        diagnostics_add(diag, DIAG_FILE_TOO_LARGE, (struct place){.file = name}, NULL, NULL,
                         "larger than 1 MiB");
     else if (e == OK)
         e = load_text(&loader, name, span_make(text, len));

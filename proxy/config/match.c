@@ -33,14 +33,16 @@ static bool grpc_holds(const struct match *match, const struct match_input *inpu
            (match->grpc_method.data == NULL || span_is(match->grpc_method, method));
 }
 
-static bool headers_hold(const struct match *match, const struct match_input *input)
+/* The first header that is not as it should be; header_count when all are. */
+static size_t headers_hold(const struct match *match, const struct match_input *input)
 {
-    for (size_t i = 0; i < match->header_count; i++) {
+    size_t i = 0;
+    for (; i < match->header_count; i++) {
         struct span value = input->header(input->context, span_of(match->headers[i].name));
         if (value.data == NULL || !span_is(value, match->headers[i].value))
-            return false;
+            break;
     }
-    return true;
+    return i;
 }
 
 static struct span query_find(struct span query, struct span name)
@@ -58,21 +60,38 @@ static struct span query_find(struct span query, struct span name)
     return SPAN_NONE;
 }
 
-static bool query_holds(const struct match *match, const struct match_input *input)
+static size_t query_holds(const struct match *match, const struct match_input *input)
 {
-    for (size_t i = 0; i < match->query_param_count; i++) {
+    size_t i = 0;
+    for (; i < match->query_param_count; i++) {
         struct span value = query_find(input->query, span_of(match->query_params[i].name));
         if (value.data == NULL || !span_is(value, match->query_params[i].value))
-            return false;
+            break;
     }
-    return true;
+    return i;
+}
+
+enum match_part match_mismatch(const struct match *match, const struct match_input *input,
+                               size_t *index)
+{
+    *index = 0;
+    if (!path_holds(match, input->path))
+        return MATCH_PATH;
+    if (match->method.data != NULL && !span_is(match->method, input->method))
+        return MATCH_METHOD;
+    if (!grpc_holds(match, input))
+        return MATCH_GRPC;
+    *index = headers_hold(match, input);
+    if (*index < match->header_count)
+        return MATCH_HEADER;
+    *index = query_holds(match, input);
+    return *index < match->query_param_count ? MATCH_QUERY : MATCH_ALL;
 }
 
 bool match_holds(const struct match *match, const struct match_input *input)
 {
-    return path_holds(match, input->path) &&
-           (match->method.data == NULL || span_is(match->method, input->method)) &&
-           grpc_holds(match, input) && headers_hold(match, input) && query_holds(match, input);
+    size_t index;
+    return match_mismatch(match, input, &index) == MATCH_ALL;
 }
 
 const struct rule *document_match(const struct document *document, const struct match_input *input)

@@ -4,6 +4,19 @@
 
 #include "config/policy_set.h"
 
+enum match_part {
+    MATCH_PATH = 0,
+    MATCH_METHOD,
+    MATCH_GRPC,
+    MATCH_HEADER,
+    MATCH_QUERY,
+    MATCH_ALL, /* nothing is missing: it holds */
+};
+
+enum match_part match_mismatch(const struct match *match, const struct match_input *input,
+                               size_t *index);
+/* The first part that does not hold; `index` is which header or query parameter. */
+
 bool match_holds(const struct match *match, const struct match_input *input);
 /* All that is named holds. Paths by whole elements (Gateway API, HTTPPathMatch); the first query
  * parameter of a name counts. */

@@ -159,6 +159,7 @@ void target_finish(struct decoder *decoder, const struct node *node, void *out, 
     const struct node *host = node_get(node, "host");
     target->line = host ? host->line : node->line;
     target->column = host ? host->column : node->column;
+    target->length = host ? host->length : node->length;
 }
 
 void metadata_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good)

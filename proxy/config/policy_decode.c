@@ -51,7 +51,7 @@ static void refuse_budget(struct decoder *decoder, const struct node *retry)
     if (budget == NULL)
         return;
     size_t mark = path_push(decoder, "budget");
-    struct place place = {decoder->file, budget->key_line, budget->key_column};
+    struct place place = node_key_place(decoder->file, budget);
     diagnostics_add(decoder->diag, DIAG_BUDGET_IN_RULE, place, decoder->path,
                     "move it to spec.retry.budget",
                     "the budget is the target's, a rule cannot have its own");
@@ -97,8 +97,8 @@ static bool rule_decode(struct decoder *decoder, const struct node *spec, const 
     return is_good;
 }
 
-static void refuse_repeated_name(struct decoder *decoder, const struct node *node,
-                                 const struct rule *rules, size_t index)
+static void refuse_repeated_name(struct decoder *decoder, const struct node *list,
+                                 const struct node *node, const struct rule *rules, size_t index)
 {
     for (size_t i = 0; i < index; i++) {
         if (rules[i].name == NULL || strcmp(rules[i].name, rules[index].name) != 0)
@@ -107,6 +107,11 @@ static void refuse_repeated_name(struct decoder *decoder, const struct node *nod
         decode_error(decoder, DIAG_DUPLICATE_NAME, node_get(node, "name"),
                      "metrics tell rules apart by name",
                      "\"%s\" is the name of the rule at %s already", rules[i].name, rules[i].at);
+        const struct node *first = list->first;
+        for (size_t k = 0; k < i; k++)
+            first = first->next;
+        diagnostics_relate(decoder->diag, node_place(decoder->file, node_get(first, "name")),
+                           "the first one is here");
         path_pop(decoder, mark);
         return;
     }
@@ -139,7 +144,7 @@ static bool rules_decode(struct decoder *decoder, const struct node *spec,
         size_t inner = path_push_index(decoder, i);
         rules[i].index = (uint32_t)i;
         if (rules[i].name)
-            refuse_repeated_name(decoder, node, rules, i);
+            refuse_repeated_name(decoder, list, node, rules, i);
         is_good &= rule_decode(decoder, spec, node, document, &rules[i]);
         path_pop(decoder, inner);
     }

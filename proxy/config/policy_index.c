@@ -46,11 +46,13 @@ static struct host_slot *table_find(const struct host_table *table, struct span 
 }
 /* The slot of (host, port), or the free one where it belongs. */
 
-static const struct document *ask(const struct host_table *table, struct span host, uint16_t port)
+static const struct host_slot *ask(const struct host_table *table, struct span host, uint16_t port)
 {
     uint64_t hash = hash_span(host, 0);
-    const struct document *listed = table_find(table, host, hash, port)->document;
-    return listed ? listed : table_find(table, host, hash, 0)->document;
+    const struct host_slot *listed = table_find(table, host, hash, port);
+    if (listed->document == NULL)
+        listed = table_find(table, host, hash, 0);
+    return listed->document ? listed : NULL;
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */
@@ -72,15 +74,15 @@ static struct span host_normalise(struct span host, char out[HOST_BYTES_MAX])
     return span_make(out, host.len);
 }
 
-static const struct document *ask_wildcards(const struct host_table *table, struct span host,
-                                            uint16_t port)
+static const struct host_slot *ask_wildcards(const struct host_table *table, struct span host,
+                                             uint16_t port)
 {
-    const struct document *longest = NULL;
+    const struct host_slot *longest = NULL;
     size_t labels = 0;
     for (size_t i = host.len; i > 1 && labels < table->wildcard_labels; i--) {
         if (host.data[i - 1] != '.')
             continue;
-        const struct document *found =
+        const struct host_slot *found =
             ask(table, span_make(host.data + i - 1, host.len - i + 1), port);
         longest = found ? found : longest;
         labels++;
@@ -88,12 +90,11 @@ static const struct document *ask_wildcards(const struct host_table *table, stru
     return longest;
 }
 
-const struct document *policy_set_find(const struct policy_set *set, struct span host,
-                                       uint16_t port)
+static const struct host_slot *find(const struct policy_set *set, struct span host, uint16_t port)
 {
     char text[HOST_BYTES_MAX];
     struct span name = host_normalise(host, text);
-    const struct document *found = NULL;
+    const struct host_slot *found = NULL;
     if (name.len > 0 && name.data[0] != '.' && name.data[0] != '*')
         found = ask(&set->hosts, name, port);
     if (found == NULL)
@@ -101,7 +102,55 @@ const struct document *policy_set_find(const struct policy_set *set, struct span
     return found ? found : ask(&set->hosts, SPAN("*"), port);
 }
 
+const struct document *policy_set_find(const struct policy_set *set, struct span host,
+                                       uint16_t port)
+{
+    const struct host_slot *found = find(set, host, port);
+    return found ? found->document : NULL;
+}
+
+const struct document *policy_set_choose(const struct policy_set *set, struct span host,
+                                         uint16_t port, const struct document_target **target)
+{
+    const struct host_slot *found = find(set, host, port);
+    if (found)
+        *target = found->target;
+    return found ? found->document : NULL;
+}
+
+const struct document *policy_set_find_wider(const struct policy_set *set,
+                                             const struct document *document,
+                                             const struct document_target *target)
+{
+    const struct host_table *table = &set->hosts;
+    struct span host = span_of(target->host);
+    const uint16_t port = target->ports.count > 0 ? target->ports.items[0] : 0;
+    const struct host_slot *found = NULL;
+    if (host.data[0] == '*' && host.len > 1)
+        host = span_make(host.data + 1, host.len - 1); /* ".example.com", as it is entered */
+    if (target->ports.count > 0)
+        found = ask(table, host, 0);
+    if (found == NULL && host.data[0] != '*') {
+        struct span below = host.data[0] == '.' ? span_make(host.data + 1, host.len - 1) : host;
+        found = ask_wildcards(table, below, port);
+    }
+    if (found == NULL && host.data[0] != '*')
+        found = ask(table, SPAN("*"), port);
+    return found && found->document != document ? found->document : NULL;
+}
+
 /* ---- building ----------------------------------------------------------------------------- */
+
+static struct place target_place(const struct document *document,
+                                 const struct document_target *target)
+{
+    return (struct place){document->file, target->line, target->column, target->length};
+}
+
+static struct place document_place(const struct document *document)
+{
+    return (struct place){document->file, document->line, 1, PLACE_REST_OF_LINE};
+}
 
 struct builder {
     struct policy_set *set;
@@ -147,7 +196,7 @@ static bool enter(struct builder *b, struct span host, uint16_t port)
     }
     if (slot->document == b->document)
         return true;
-    struct place place = {b->document->file, b->target->line, b->target->column};
+    struct place place = target_place(b->document, b->target);
     char at_port[16] = "";
     if (port)
         snprintf(at_port, sizeof at_port, " port %u", port);
@@ -156,6 +205,8 @@ static bool enter(struct builder *b, struct span host, uint16_t port)
                     "%s%.*s%s is a target of \"%s\" at %s:%u already",
                     host.data[0] == '.' ? "*" : "", SPAN_ARGS(host), at_port, slot->document->name,
                     slot->document->file, slot->target->line);
+    diagnostics_relate(b->diag, target_place(slot->document, slot->target),
+                       "the other target is here");
     return false;
 }
 /* False after a tie: one message for all spellings and ports of a target is enough. */
@@ -204,10 +255,11 @@ static enum err check_names(struct policy_set *set, struct diagnostics *diag)
             *slot = (struct host_slot){span_of(name), 0, document, NULL};
             continue;
         }
-        diagnostics_add(
-            diag, DIAG_DUPLICATE_NAME, (struct place){document->file, document->line, 1},
-            "metadata.name", "circuits and metrics are told apart by namespace and name",
-            "\"%s\" is the name of the document at %s already", document->name, slot->document->at);
+        diagnostics_add(diag, DIAG_DUPLICATE_NAME, document_place(document), "metadata.name",
+                        "circuits and metrics are told apart by namespace and name",
+                        "\"%s\" is the name of the document at %s already", document->name,
+                        slot->document->at);
+        diagnostics_relate(diag, document_place(slot->document), "the first one begins here");
     }
     return e;
 }

@@ -12,4 +12,10 @@ enum err policy_index_build(struct policy_set *set, struct diagnostics *diag) MU
 /* Enters every target of every document; two documents for one host and port, or of one name, are
  * said in `diag`. ERR_NO_MEMORY when the set's arena is full. */
 
+const struct document *policy_set_find_wider(const struct policy_set *set,
+                                             const struct document *document,
+                                             const struct document_target *target);
+/* Which document would hold for the hosts of that target if its own were not there; NULL if none.
+ */
+
 #endif

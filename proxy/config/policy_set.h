@@ -23,8 +23,9 @@ struct document_target {
     const char
         *host; /* lower case, no trailing dot, no brackets: "payments", "*.example.com", "*" */
     struct port_list ports; /* empty = any */
-    uint32_t line;
+    uint32_t line;          /* of the host */
     uint32_t column;
+    uint32_t length;
 };
 
 enum path_match { PATH_MATCH_NONE = 0, PATH_MATCH_EXACT, PATH_MATCH_PREFIX };
@@ -111,6 +112,10 @@ const struct document *policy_set_find(const struct policy_set *set, struct span
 /* The most specific document: exact host, then the longest wildcard, then "*"; a listed port before
  * none. Case and one trailing dot do not matter, nor do the brackets of an IPv6 literal. NULL when
  * none applies. */
+
+const struct document *policy_set_choose(const struct policy_set *set, struct span host,
+                                         uint16_t port, const struct document_target **target);
+/* The same, and which of its targets it was; `target` is untouched when none applies. */
 
 struct match_input {
     struct span method;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mono.h"
 #include "config/address.h"
+#include "config/diagnostics.h"
 #include "config/protocol.h"
 
 #include <stdbool.h>
@@ -28,6 +29,7 @@ struct listener_config {
     struct address_config upstream; /* ADDRESS_NAME, _IPV4 or _IPV6, with a port */
     enum protocol protocol;         /* never UNSET */
     const char *at;                 /* "file:line" */
+    struct place upstream_place;
 };
 
 struct admin_listen_config {

@@ -42,6 +42,8 @@ static void listener_finish(struct decoder *decoder, const struct node *node, vo
     struct listener_config *listener = out;
     (void)is_good;
     listener->at = decode_at(decoder, node->line);
+    const struct node *upstream = node_get(node, "upstream");
+    listener->upstream_place = node_place(decoder->file, upstream ? upstream : node);
 }
 
 static void admin_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good)
@@ -372,11 +374,15 @@ static void refuse_shared_address(struct decoder *decoder, const struct listen_c
                         (address->port != 0 || address->kind == ADDRESS_UNIX);
         if (!is_taken)
             continue;
-        struct place place = {decoder->file, claim->node ? claim->node->line : 0,
-                              claim->node ? claim->node->column : 0};
+        struct place place = {.file = decoder->file};
+        if (claim->node)
+            place = node_place(decoder->file, claim->node);
         diagnostics_add(decoder->diag, DIAG_DUPLICATE_LISTEN, place, claim->path,
                         "each needs a port of its own", "%s is the address of spec.%s already",
                         address->text, earlier->path + strlen("spec."));
+        if (earlier->node)
+            diagnostics_relate(decoder->diag, node_place(decoder->file, earlier->node),
+                               "the other listener is here");
     }
 }
 

@@ -69,7 +69,8 @@ void decode_error(struct decoder *decoder, enum diagnostic_code code, const stru
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    struct place place = {decoder->file, node ? node->line : 0, node ? node->column : 0};
+    struct place place =
+        node ? node_place(decoder->file, node) : (struct place){.file = decoder->file};
     diagnostics_add(decoder->diag, code, place, decoder->path, help, "%s", message);
 }
 
@@ -168,7 +169,7 @@ static void unknown_key(struct decoder *decoder, const struct block *block, cons
     key_help(decoder, block, node->key, help);
     snprintf(shown, sizeof shown, "%.*s", (int)utf8_cut(node->key, SHOWN_TEXT_MAX), node->key.data);
     size_t mark = path_push(decoder, shown);
-    struct place place = {decoder->file, node->key_line, node->key_column};
+    struct place place = node_key_place(decoder->file, node);
     diagnostics_add(decoder->diag, DIAG_UNKNOWN_KEY, place, decoder->path, help, "unknown key");
     path_pop(decoder, mark);
 }
@@ -296,7 +297,7 @@ static bool present_decode(struct decoder *decoder, const struct field *field,
         return block_decode(decoder, field->block, node, true, (char *)out + field->offset);
     case FIELD_BLOCKS: return blocks_decode(decoder, field, node, out);
     case FIELD_LATER: {
-        struct place place = {decoder->file, node->key_line, node->key_column};
+        struct place place = node_key_place(decoder->file, node);
         diagnostics_add(decoder->diag, DIAG_NOT_AVAILABLE, place, decoder->path, "remove it",
                         "not available in this version");
         return false;

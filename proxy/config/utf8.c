@@ -68,7 +68,7 @@ size_t utf8_cut(struct span text, size_t max)
 
 struct place utf8_place(const char *file, struct span text, size_t offset)
 {
-    struct place place = {file, 1, 1};
+    struct place place = {file, 1, 1, 1};
     for (size_t i = 0; i < offset && i < text.len; i++) {
         if (text.data[i] == '\n') {
             place.line++;

@@ -24,7 +24,7 @@ struct builder {
 
 static struct place place_at(const struct builder *b, yaml_mark_t mark)
 {
-    return (struct place){b->file, (uint32_t)mark.line + 1, (uint32_t)mark.column + 1};
+    return (struct place){b->file, (uint32_t)mark.line + 1, (uint32_t)mark.column + 1, 1};
 }
 
 static enum err say(struct builder *b, enum diagnostic_code code, yaml_mark_t mark,
@@ -32,6 +32,11 @@ static enum err say(struct builder *b, enum diagnostic_code code, yaml_mark_t ma
 {
     diagnostics_add(b->diag, code, place_at(b, mark), NULL, help, "%s", message);
     return ERR_INVALID;
+}
+
+static uint32_t length_between(yaml_mark_t start, yaml_mark_t end)
+{
+    return end.line == start.line ? (uint32_t)(end.column - start.column) : PLACE_REST_OF_LINE;
 }
 
 static enum err node_new(struct builder *b, enum node_kind kind, yaml_mark_t mark,
@@ -60,6 +65,16 @@ void node_append(struct node *parent, struct node *child)
     parent->count++;
 }
 
+struct place node_place(const char *file, const struct node *node)
+{
+    return (struct place){file, node->line, node->column, node->length};
+}
+
+struct place node_key_place(const char *file, const struct node *node)
+{
+    return (struct place){file, node->key_line, node->key_column, node->key_length};
+}
+
 const struct node *node_get(const struct node *block, const char *key)
 {
     if (block == NULL || block->kind != NODE_BLOCK)
@@ -69,6 +84,19 @@ const struct node *node_get(const struct node *block, const char *key)
         if (span_is(child->key, wanted))
             return child;
     return NULL;
+}
+
+const struct node *node_find(const struct node *block, const char *path)
+{
+    char name[64];
+    while (block && *path) {
+        size_t len = strcspn(path, ".");
+        snprintf(name, sizeof name, "%.*s", (int)len, path);
+        block = node_get(block, name);
+        path += len;
+        path += *path == '.';
+    }
+    return block;
 }
 
 struct node *node_merge(struct arena *arena, const struct node *below, const struct node *above)
@@ -105,15 +133,17 @@ static enum err add_to_block(struct builder *b, struct node *block, struct node 
     node->key = b->key.text;
     node->key_line = b->key.line;
     node->key_column = b->key.column;
+    node->key_length = b->key.length;
     b->has_key = false;
     const struct node *first = node_get(block, node->key.data);
-    struct place place = {b->file, node->key_line, node->key_column};
+    struct place place = node_key_place(b->file, node);
     if (first) {
         char help[80];
         snprintf(help, sizeof help, "it stands in line %u already: remove one of them",
                  first->key_line);
         diagnostics_add(b->diag, DIAG_DUPLICATE_KEY, place, NULL, help, "duplicate key \"%.64s\"",
                         node->key.data);
+        diagnostics_relate(b->diag, node_key_place(b->file, first), "the first one is here");
         return OK;
     }
     if (block->count == YAML_MAX_KEYS) {
@@ -182,6 +212,7 @@ static enum err on_scalar(struct builder *b, const yaml_event_t *event)
     if (e)
         return e;
     node->is_quoted = is_quoted;
+    node->length = length_between(event->start_mark, event->end_mark);
     node->text = arena_copy(b->arena, text);
     if (node->text.data == NULL)
         return ERR_NO_MEMORY;
@@ -213,11 +244,20 @@ static enum err on_open(struct builder *b, enum node_kind kind, yaml_mark_t mark
                    "no valid policy is nested more than 12 deep");
     struct node *node;
     enum err e = node_new(b, kind, mark, &node);
-    if (e == OK)
+    if (e == OK) {
+        node->length = PLACE_REST_OF_LINE; /* until its end is seen */
         e = add(b, node);
+    }
     if (e == OK)
         b->open[b->depth++] = node;
     return e;
+}
+
+static void on_close(struct builder *b, yaml_mark_t end)
+{
+    struct node *node = b->open[--b->depth];
+    if (end.line + 1 == node->line)
+        node->length = (uint32_t)end.column + 1 - node->column;
 }
 
 static enum err on_event(struct builder *b, const yaml_event_t *event)
@@ -234,7 +274,7 @@ static enum err on_event(struct builder *b, const yaml_event_t *event)
                        event->data.mapping_start.tag);
         return on_open(b, NODE_BLOCK, event->start_mark);
     case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT: b->depth--; return OK;
+    case YAML_MAPPING_END_EVENT: on_close(b, event->end_mark); return OK;
     default: return OK; /* the ends of documents and of the stream */
     }
 }

@@ -35,8 +35,10 @@ struct node {
     enum node_kind kind;
     uint32_t line; /* of the value, from 1 */
     uint32_t column;
+    uint32_t length;   /* as of a place */
     uint32_t key_line; /* of the key, in a block */
     uint32_t key_column;
+    uint32_t key_length;
     uint32_t count; /* of children */
     bool is_quoted;
     struct span key;  /* in a block */
@@ -56,6 +58,13 @@ void node_append(struct node *parent, struct node *child);
 
 const struct node *node_get(const struct node *block, const char *key);
 /* The child of that name; NULL where there is none, or where `block` is NULL or no block. */
+
+const struct node *node_find(const struct node *block, const char *path);
+/* The same down a path such as "retry.budget.percent"; `block` itself for "". */
+
+struct place node_place(const char *file, const struct node *node);
+struct place node_key_place(const char *file, const struct node *node);
+/* Where its value, or its key, stands. */
 
 struct node *node_merge(struct arena *arena, const struct node *below, const struct node *above);
 /* A new block: the fields of `above`, then those of `below` that it does not name; blocks in both

@@ -28,3 +28,16 @@ dur_ns backoff_delay(const struct backoff_config *cfg, uint32_t retry, dur_ns pr
     default: /* JITTER_FULL */ return rng_between(rng, 0, most);
     }
 }
+
+dur_ns backoff_longest(const struct backoff_config *cfg, uint32_t retries)
+{
+    const bool is_decorrelated = cfg->jitter == JITTER_DECORRELATED;
+    const int64_t growth = is_decorrelated ? 3 : 2;
+    dur_ns sum = 0;
+    dur_ns wait = is_decorrelated ? dur_mul(cfg->base, growth) : cfg->base;
+    for (uint32_t i = 0; i < retries; i++) {
+        sum = dur_add(sum, dur_min(wait, cfg->max));
+        wait = dur_mul(wait, growth);
+    }
+    return sum;
+}

@@ -11,6 +11,7 @@
 #include "base/mono.h"
 #include "base/rng.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum jitter { JITTER_FULL = 0, JITTER_EQUAL, JITTER_DECORRELATED, JITTER_NONE };
@@ -25,5 +26,8 @@ dur_ns backoff_delay(const struct backoff_config *cfg, uint32_t retry, dur_ns pr
                      struct rng *rng);
 /* The wait before retry number `retry` (0 = the first), at most cfg->max. `previous` is what this
  * returned last time, used by decorrelated jitter; less than the base (0 at first) is the base. */
+
+dur_ns backoff_longest(const struct backoff_config *cfg, uint32_t retries);
+/* All waits before so many retries together, each at its longest. */
 
 #endif

@@ -1,7 +1,9 @@
 /* fuzz_policy.c - any bytes as a policy file. What is refused, is refused with words; what loads,
  * keeps the promises on which the policy engine relies (no zero interval, no cap below what it
  * caps, ...), and answers every lookup. */
+#include "config/effective.h"
 #include "config/load.h"
+#include "config/worst_case.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -106,6 +108,28 @@ static void require_answers(const struct policy_set *set, const struct document 
     }
 }
 
+static void require_field(const struct effective_field *field, void *context)
+{
+    size_t *count = context;
+    ++*count;
+    require(field->path[0] != '\0' && strlen(field->text) < EFFECTIVE_TEXT_MAX);
+    require((field->kind == EFFECTIVE_NONE) == (field->text[0] == '\0'));
+    require(origin_find(NULL, NULL, field->path).kind == ORIGIN_ABSENT);
+}
+
+static void require_effective(const struct policy_set *set, const struct document *document)
+{
+    size_t count = 0;
+    effective_document(document, require_field, &count);
+    effective_proxy(&set->proxy, require_field, &count);
+    for (size_t i = 0; i < document->rule_count; i++)
+        effective_family(&document->rules[i].policy, POLICY_FAMILY_RETRY, require_field, &count);
+    require(count > 20);
+    struct worst_case worst = worst_case_of(&document->policy, true, DUR_FOREVER);
+    require(worst.tries > 0 && worst.total >= 0 && worst.total <= worst.unbounded);
+    require(worst.first_open[0] >= 0 && worst.longest_open >= worst.first_open[0]);
+}
+
 static void require_document(const struct policy_set *set, const struct document *document)
 {
     require(document->target_count > 0 && *document->name && document->namespace);
@@ -118,6 +142,7 @@ static void require_document(const struct policy_set *set, const struct document
                        sizeof rule->policy.retry.budget) == 0);
     }
     require_answers(set, document);
+    require_effective(set, document);
 }
 
 static void require_words(const struct diagnostics *diag)

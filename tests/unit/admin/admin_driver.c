@@ -21,6 +21,7 @@ static void answer(struct admin_command *command)
     case ADMIN_READY: text_put(&command->reply, "{\"ready\":true}"); break;
     case ADMIN_POLICIES: text_put(&command->reply, "{\"policies\":[]}"); break;
     case ADMIN_CIRCUITS: text_put(&command->reply, "{\"circuits\":[]}"); break;
+    case ADMIN_INSTANCES: text_put(&command->reply, "{\"instances\":[]}"); break;
     case ADMIN_CIRCUIT_ACTION:
         command->status = strcmp(command->id, "unknown") == 0 ? 404 : 200;
         text_put(&command->reply, "{\"changed\":");

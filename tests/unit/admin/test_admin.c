@@ -53,6 +53,7 @@ Test(admin, serves_what_the_data_loop_says)
     HAS(answer, "\r\n\r\n{\"ready\":true}");
     HAS(client_ask(GET("/policies")), "{\"policies\":[]}");
     HAS(client_ask(GET("/circuits")), "{\"circuits\":[]}");
+    HAS(client_ask(GET("/instances")), "{\"instances\":[]}");
 }
 
 Test(admin, answers_head_with_the_head_alone)

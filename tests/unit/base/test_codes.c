@@ -88,3 +88,20 @@ Test(grpc_code, has_a_word_and_back)
     cr_assert_str_eq(grpc_code_word(14), "UNAVAILABLE");
     cr_assert_str_eq(grpc_code_word(16), "UNAUTHENTICATED");
 }
+
+Test(codes, of_a_callers_mistake_are_found)
+{
+    struct code_set set = {0};
+    const int temporary[] = {408, 409, 421, 423, 425, 429, 500, 503, 599};
+    for (size_t i = 0; i < sizeof temporary / sizeof *temporary; i++)
+        code_set_add_http(&set, temporary[i]);
+    cr_assert_eq(code_set_caller_status(&set), 0);
+    code_set_add_http(&set, 499);
+    cr_assert_eq(code_set_caller_status(&set), 499);
+    code_set_add_http(&set, 400);
+    cr_assert_eq(code_set_caller_status(&set), 400);
+    set.grpc = 1u << 14 | 1u << 8 | 1u << 10;
+    cr_assert_eq(code_set_caller_grpc(&set), 0);
+    set.grpc |= 1u << 16;
+    cr_assert_eq(code_set_caller_grpc(&set), 16);
+}

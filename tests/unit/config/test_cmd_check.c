@@ -71,10 +71,14 @@ Test(check, of_a_proxy_config_alone_is_good)
 
 Test(check, of_a_bad_policy_is_1)
 {
-    char wanted[512];
-    cr_assert_eq(run(GOOD ", retyr: {}}}\n", NULL), 1);
+    char wanted[1024];
+    cr_assert_eq(run(GOOD ",\n  retyr: {}}}\n", NULL), 1);
     snprintf(wanted, sizeof wanted,
-             "%s:1:112: spec.retyr: unknown key (did you mean \"retry\"?) [OUT0201]\n", path);
+             "error[OUT0201]: unknown key\n --> %s:2:3\n  |\n2 |   retyr: {}}}\n  |   ^^^^^\n  |\n"
+             "  = note: spec.retyr\n  = note: A misspelt limit would silently be no limit.\n"
+             "  = help: did you mean \"retry\"?\n\nFor more: outrigger explain OUT0201\n"
+             "failed: 1 error, 0 warnings\n",
+             path);
     expect("", wanted);
 }
 
@@ -91,16 +95,20 @@ Test(check, of_a_warning_is_1_when_strict)
 
 Test(check, of_a_missing_file_is_2)
 {
-    char wanted[512];
+    char wanted[1024];
     cr_assert_eq(run(NULL, NULL), 2);
-    snprintf(wanted, sizeof wanted,
-             "%s: cannot be read: No such file or directory (check the path) [OUT0101]\n", path);
+    snprintf(
+        wanted, sizeof wanted,
+        "error[OUT0101]: cannot be read: No such file or directory\n --> %s\n  = note: A policy "
+        "that is not read does not protect; the proxy does not start without it.\n  = help: "
+        "check the path\n\nFor more: outrigger explain OUT0101\nfailed: 1 error, 0 warnings\n",
+        path);
     expect("", wanted);
 }
 
 Test(check, of_an_empty_folder_is_2)
 {
-    char wanted[512];
+    char wanted[1024];
     cr_assert_eq(cmd_check(2, (char *[]){(char *)"check", folder, NULL}), 2);
     snprintf(wanted, sizeof wanted,
              "outrigger check: there is no *.yaml file in %s\n"

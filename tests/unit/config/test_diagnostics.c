@@ -60,10 +60,10 @@ static const char *line(size_t index)
 
 Test(diagnostics, are_written_with_what_is_known)
 {
-    diagnostics_add(&diag, DIAG_UNREADABLE, (struct place){"a", 0, 0}, NULL, NULL, "bad");
-    diagnostics_add(&diag, DIAG_NO_BUDGET, (struct place){"a", 1, 2}, "spec.x", "do %d", "bad %d",
-                    7);
-    diagnostics_add(&diag, DIAG_UNREADABLE, (struct place){NULL, 0, 0}, "", "", "%s", "worse");
+    diagnostics_add(&diag, DIAG_UNREADABLE, (struct place){"a", 0, 0, 0}, NULL, NULL, "bad");
+    diagnostics_add(&diag, DIAG_NO_BUDGET, (struct place){"a", 1, 2, 0}, "spec.x", "do %d",
+                    "bad %d", 7);
+    diagnostics_add(&diag, DIAG_UNREADABLE, (struct place){NULL, 0, 0, 0}, "", "", "%s", "worse");
     cr_assert_str_eq(line(0), "a: bad [OUT0101]");
     cr_assert_str_eq(line(1), "a:1:2: warning: spec.x: bad 7 (do %d) [OUT0404]");
     cr_assert_str_eq(line(2), ": worse [OUT0101]");
@@ -73,17 +73,17 @@ Test(diagnostics, are_written_with_what_is_known)
 Test(diagnostics, are_kept_once)
 {
     for (int i = 0; i < 3; i++)
-        diagnostics_add(&diag, DIAG_BAD_VALUE, (struct place){"a", 1, 1}, "p", NULL, "same");
-    diagnostics_add(&diag, DIAG_BAD_VALUE, (struct place){"a", 1, 2}, "p", NULL, "same");
-    diagnostics_add(&diag, DIAG_MISSING, (struct place){"a", 1, 1}, "p", NULL, "same");
-    diagnostics_add(&diag, DIAG_BAD_VALUE, (struct place){"b", 1, 1}, "p", NULL, "same");
+        diagnostics_add(&diag, DIAG_BAD_VALUE, (struct place){"a", 1, 1, 0}, "p", NULL, "same");
+    diagnostics_add(&diag, DIAG_BAD_VALUE, (struct place){"a", 1, 2, 0}, "p", NULL, "same");
+    diagnostics_add(&diag, DIAG_MISSING, (struct place){"a", 1, 1, 0}, "p", NULL, "same");
+    diagnostics_add(&diag, DIAG_BAD_VALUE, (struct place){"b", 1, 1, 0}, "p", NULL, "same");
     cr_assert(diag.count == 4 && diag.errors == 4);
 }
 
 Test(diagnostics, are_sorted_by_place_within_a_file)
 {
     static const struct place places[] = {
-        {"b", 2, 1}, {"b", 1, 9}, {"b", 1, 3}, {"a", 5, 1}, {"a", 1, 1}};
+        {"b", 2, 1, 0}, {"b", 1, 9, 0}, {"b", 1, 3, 0}, {"a", 5, 1, 0}, {"a", 1, 1, 0}};
     for (size_t i = 0; i < 5; i++)
         diagnostics_add(&diag, DIAG_BAD_VALUE, places[i], NULL, NULL, "x");
     diagnostics_sort(&diag);
@@ -100,7 +100,7 @@ Test(diagnostics, bear_the_longest_of_everything)
     memset(long_text, 'x', sizeof long_text - 1);
     for (uint32_t i = 0; i < 2 * DIAGNOSTICS_MAX; i++)
         diagnostics_add(&diag, i < DIAGNOSTICS_MAX ? DIAG_NO_BUDGET : DIAG_BAD_VALUE,
-                        (struct place){long_text + 4096, i, i},
+                        (struct place){long_text + 4096, i, i, 0},
                         long_text + sizeof long_text - PATH_TEXT_MAX,
                         long_text + sizeof long_text - 512, "%s", long_text);
     cr_assert_not(diag.is_out_of_memory);
@@ -122,7 +122,7 @@ Test(diagnostics, have_codes_that_are_unique)
 
 Test(diagnostics, cannot_drive_a_terminal)
 {
-    diagnostics_add(&diag, DIAG_BAD_VALUE, (struct place){"a\n", 1, 1}, "p\x1b[2J", "\x7f",
+    diagnostics_add(&diag, DIAG_BAD_VALUE, (struct place){"a\n", 1, 1, 0}, "p\x1b[2J", "\x7f",
                     "x\r\n\xc2\x9b y \xc3\xa9 \xc2\xa9");
     cr_assert_str_eq(line(0), "a?:1:1: p?[2J: x???? y \xc3\xa9 \xc2\xa9 (?) [OUT0203]");
 }

@@ -3,6 +3,8 @@
 
 #include <criterion/criterion.h>
 
+#define SOME_TIMEOUT ", timeouts: {request: 1m}"
+
 static void warns(const char *spec, const char *warning)
 {
     const char *said = spec_findings(spec);
@@ -19,7 +21,7 @@ static void silent(const char *spec)
 Test(lint, says_nothing_of_an_empty_policy)
 {
     silent("");
-    silent("timeouts: {}, retry: {}, circuitBreaker: {}, rateLimit: {requests: 1}");
+    silent("timeouts: {request: 1m}, retry: {}, circuitBreaker: {}, rateLimit: {requests: 1}");
 }
 
 Test(lint, tries_must_fit_into_the_request)
@@ -65,16 +67,19 @@ Test(lint, attempt_must_not_outlast_the_request)
 
 Test(lint, min_requests_must_be_reachable_under_the_rate_limit)
 {
-    warns("circuitBreaker: {failureRate: {minRequests: 13}}, rateLimit: {requests: 1, burst: 2}",
+    warns("circuitBreaker: {failureRate: {minRequests: 13}}, rateLimit: {requests: 1, burst: "
+          "2}" SOME_TIMEOUT,
           "spec.circuitBreaker.failureRate.minRequests: the rate limit lets at most 12 calls into "
           "the window, the rates "
           "count from 13 on (a smaller minRequests or a longer window) [OUT0402]");
-    silent("circuitBreaker: {failureRate: {minRequests: 12}}, rateLimit: {requests: 1, burst: 2}");
+    silent("circuitBreaker: {failureRate: {minRequests: 12}}, rateLimit: {requests: 1, burst: "
+           "2}" SOME_TIMEOUT);
     silent("circuitBreaker: {failureRate: {calls: 100, minRequests: 13}}, rateLimit: {requests: 1, "
-           "burst: 2}");
-    silent("circuitBreaker: {}, rateLimit: {requests: 1}");
-    silent("circuitBreaker: {failureRate: {}}, rateLimit: {requests: 1, key: client}");
-    silent("circuitBreaker: {failureRate: {}}, rateLimit: {requests: 1, mode: shadow}");
+           "burst: 2}" SOME_TIMEOUT);
+    silent("circuitBreaker: {}, rateLimit: {requests: 1}" SOME_TIMEOUT);
+    silent("circuitBreaker: {failureRate: {}}, rateLimit: {requests: 1, key: client}" SOME_TIMEOUT);
+    silent(
+        "circuitBreaker: {failureRate: {}}, rateLimit: {requests: 1, mode: shadow}" SOME_TIMEOUT);
 }
 
 Test(lint, unsafe_methods_should_not_be_retried)
@@ -110,8 +115,6 @@ Test(lint, bulkhead_needs_a_timeout)
     silent("bulkhead: {}, timeouts: {request: 1m}");
     silent("bulkhead: {mode: shadow}");
 }
-
-#define SOME_TIMEOUT ", timeouts: {request: 1m}"
 
 Test(lint, queue_must_be_able_to_drain)
 {
@@ -161,7 +164,7 @@ Test(lint, circuit_should_open_for_longer_than_a_probe_takes)
           "is spent probing (at least backendRequest) [OUT0408]");
     silent("timeouts: {backendRequest: 4s}, circuitBreaker: {openFor: 1s, maxOpenFor: 4s}");
     silent("timeouts: {backendRequest: 1m}, circuitBreaker: {openFor: 1s, maxOpenFor: 10s}");
-    silent("circuitBreaker: {openFor: 1s, maxOpenFor: 1s}");
+    silent("circuitBreaker: {openFor: 1s, maxOpenFor: 1s}" SOME_TIMEOUT);
 }
 
 Test(lint, call_must_be_slow_before_it_is_cut_off)
@@ -175,11 +178,11 @@ Test(lint, call_must_be_slow_before_it_is_cut_off)
 
 Test(lint, breaker_must_be_able_to_trip)
 {
-    warns("circuitBreaker: {consecutiveFailures: 0}",
+    warns("circuitBreaker: {consecutiveFailures: 0}" SOME_TIMEOUT,
           "spec.circuitBreaker: every way to trip is switched off, so it never opens");
-    warns("circuitBreaker: {consecutiveFailures: 0, slowCalls: {longerThan: 0s}}",
+    warns("circuitBreaker: {consecutiveFailures: 0, slowCalls: {longerThan: 0s}}" SOME_TIMEOUT,
           "so it never opens");
-    silent("circuitBreaker: {consecutiveFailures: 0, slowCalls: {}}");
+    silent("circuitBreaker: {consecutiveFailures: 0, slowCalls: {}}" SOME_TIMEOUT);
     silent("circuitBreaker: {consecutiveFailures: 0, mode: forceOpen}");
     silent("circuitBreaker: {consecutiveFailures: 0, mode: off}");
 }
@@ -190,4 +193,145 @@ Test(lint, probes_must_fit_into_the_bulkhead)
           "spec.circuitBreaker.halfOpenRequests: 3 probes, but only 2 slots (at most "
           "bulkhead.maxRequests) [OUT0412]");
     silent("circuitBreaker: {}, bulkhead: {maxRequests: 3}" SOME_TIMEOUT);
+}
+
+Test(lint, breaker_needs_a_timeout_to_see_what_hangs)
+{
+    warns("circuitBreaker: {}",
+          "spec.circuitBreaker: an upstream that hangs never opens the circuit: nothing ends its "
+          "calls (set timeouts.backendRequest) [OUT0418]");
+    warns("circuitBreaker: {mode: shadow}", "[OUT0418]");
+    silent("circuitBreaker: {mode: off}");
+    silent("circuitBreaker: {mode: forceOpen}");
+    silent("circuitBreaker: {}, timeouts: {backendRequest: 1s}");
+}
+
+Test(lint, callers_mistakes_are_no_failures)
+{
+    warns("circuitBreaker: {failureCodes: [429, 500, 404]}" SOME_TIMEOUT,
+          "spec.circuitBreaker.failureCodes: 404 counts as a failure");
+    warns("circuitBreaker: {failureGrpcCodes: [UNAVAILABLE, NOT_FOUND]}" SOME_TIMEOUT,
+          "spec.circuitBreaker.failureGrpcCodes: NOT_FOUND counts as a failure");
+    silent("circuitBreaker: {failureCodes: [408, 409, 421, 423, 425, 429, 500-599]}" SOME_TIMEOUT);
+    silent("circuitBreaker: {failureGrpcCodes: [ABORTED, RESOURCE_EXHAUSTED]}" SOME_TIMEOUT);
+    silent("circuitBreaker: {mode: off, failureCodes: [404]}");
+}
+
+Test(lint, circuit_should_not_stay_open_for_minutes)
+{
+    warns("circuitBreaker: {maxOpenFor: 61s}" SOME_TIMEOUT,
+          "spec.circuitBreaker.maxOpenFor: callers may be refused for 1m1s after the upstream is "
+          "back (30s is a good start) [OUT0422]");
+    silent("circuitBreaker: {maxOpenFor: 60s}" SOME_TIMEOUT);
+    silent("circuitBreaker: {maxOpenFor: 61s, mode: shadow}" SOME_TIMEOUT);
+}
+
+Test(lint, retries_should_be_spread)
+{
+    warns("retry: {jitter: none}", "spec.retry.jitter: callers that failed together come back");
+    warns("retry: {backoff: 0s, jitter: none}", "spec.retry.backoff: a retry follows at once");
+    warns("rules: [{name: a, retry: {jitter: none}}]", "spec.rules[0].retry.jitter: callers");
+    silent("retry: {jitter: none, attempts: 0}");
+    silent("retry: {jitter: equal, backoff: 1ms}");
+}
+
+Test(lint, permanent_answers_should_not_be_retried)
+{
+    warns("retry: {codes: [503, 404]}", "spec.retry.codes: 404 is retried");
+    warns("retry: {codes: [501, 503]}", "spec.retry.codes: 501 is retried");
+    warns("retry: {codes: [503, 505]}", "spec.retry.codes: 505 is retried");
+    warns("retry: {grpcCodes: [UNAVAILABLE, UNIMPLEMENTED]}",
+          "spec.retry.grpcCodes: UNIMPLEMENTED is retried");
+    silent("retry: {codes: [408, 425, 429, 500, 502-504], grpcCodes: [UNAVAILABLE, ABORTED]}");
+    silent("retry: {codes: [404], attempts: 0}");
+}
+
+Test(lint, timeout_is_retried_only_where_an_attempt_has_one)
+{
+    warns("retry: {on: [timeout, reset]}, timeouts: {request: 1m}", "spec.retry.on: timeout is");
+    warns("rules: [{name: a, retry: {on: [timeout]}}]", "spec.rules[0].retry.on: timeout is");
+    silent("retry: {on: [reset]}");
+    silent("retry: {}");
+    silent("retry: {on: [timeout]}, timeouts: {backendRequest: 1s}");
+}
+
+Test(lint, budget_should_allow_something)
+{
+    warns("retry: {budget: {percent: 0, minRetryRate: {count: 0}}}",
+          "spec.retry.budget: 0 percent");
+    warns("retry: {budget: {percent: 0, interval: 1s, minRetryRate: {count: 1, interval: 2s}}}",
+          "[OUT0423]");
+    silent("retry: {budget: {percent: 0, interval: 2s, minRetryRate: {count: 1, interval: 2s}}}");
+    silent("retry: {budget: {percent: 0.1, minRetryRate: {count: 0}}}");
+    silent("retry: {attempts: 0, budget: {percent: 0, minRetryRate: {count: 0}}}");
+    silent("retry: {budget: {percent: 0, minRetryRate: {count: 0}, mode: shadow}}");
+}
+
+Test(lint, retry_after_must_not_outlast_the_request)
+{
+    warns("timeouts: {request: 2s}, retry: {maxRetryAfter: 2s}",
+          "spec.retry.maxRetryAfter: a call may wait 2s, but ends after 2s");
+    silent("timeouts: {request: 2s}, retry: {}");
+    silent("timeouts: {request: 2s}, retry: {maxRetryAfter: 2s, attempts: 0}");
+}
+
+#define DOCUMENT(name, spec)                                                                       \
+    "---\napiVersion: outrigger.dev/v1alpha1\nkind: ResiliencePolicy\nmetadata: {name: " name      \
+    ", namespace: shop}\nspec: {" spec "}\n"
+
+static void says(const char *text, const char *warning)
+{
+    const char *said = findings(text);
+    if (*warning)
+        cr_assert_not_null(strstr(said, warning), "%s\nsays: %s", text, said);
+    else
+        cr_assert_str_empty(said, "%s\nsays: %s", text, said);
+}
+
+Test(lint, target_should_not_be_covered_by_another_of_its_document)
+{
+    says(DOCUMENT("p", "targets: [{host: a, ports: [1, 2]}, {host: a, ports: [2]}]"),
+         "t.yaml:5:51: warning: spec.targets[1]: \"a\" takes all of its hosts and ports already");
+    says(DOCUMENT("p", "targets: [{host: x.a.b}, {host: \"*.b\"}]"), "spec.targets[0]: \"*.b\"");
+    says(DOCUMENT("p", "targets: [{host: a}, {host: a}]"), "spec.targets[1]: \"a\"");
+    says(DOCUMENT("p", "targets: [{host: \"*.a.b\"}, {host: \"*.b\"}]"),
+         "spec.targets[0]: \"*.b\"");
+    says(DOCUMENT("p", "targets: [{host: b}, {host: \"*.b\"}, {host: xb}]"), "");
+    says(DOCUMENT("p", "targets: [{host: a}, {host: \"*\", ports: [1]}]"), "");
+    says(DOCUMENT("p", "targets: [{host: a, ports: [1]}, {host: a, ports: [2]}]"), "");
+}
+
+#define WIDE(host)                                                                                 \
+    DOCUMENT("wide", "targets: [{host: \"" host "\"}], bulkhead: {}, timeouts: {request: 1s}")
+
+Test(lint, document_should_repeat_what_protects_the_wider_one)
+{
+    says(WIDE("*") DOCUMENT("p", "targets: [{host: a}]"),
+         "t.yaml:10:25: warning: spec.targets[0]: documents are not merged: timeouts and bulkhead "
+         "of "
+         "\"wide\" do not hold for \"a\"");
+    says(WIDE("*.b") DOCUMENT("p", "targets: [{host: a.b}], timeouts: {}"),
+         "documents are not merged: bulkhead of");
+    says(WIDE("*.b") DOCUMENT("p", "targets: [{host: \"*.a.b\"}], timeouts: {}"), "[OUT0415]");
+    says(WIDE("a") DOCUMENT("p", "targets: [{host: a, ports: [1]}], timeouts: {}"), "[OUT0415]");
+    says(WIDE("*") DOCUMENT("p", "targets: [{host: a}], timeouts: {}, bulkhead: {mode: off}"), "");
+    says(WIDE("*.b") DOCUMENT("p", "targets: [{host: b}]"), "");
+    says(DOCUMENT("p", "targets: [{host: a}, {host: b, ports: [1]}], timeouts: {request: 1s}"), "");
+}
+
+Test(lint, listener_should_have_the_policy_that_names_its_host)
+{
+#define LISTENER                                                                                   \
+    "apiVersion: outrigger.dev/v1alpha1\nkind: ProxyConfig\nmetadata: {name: a}\nspec: "           \
+    "{listeners: "                                                                                 \
+    "[{listen: \"127.0.0.1:1\", upstream: \"a:80\"}]}\n"
+    says(LISTENER DOCUMENT("p", "targets: [{host: a, ports: [8080]}]"),
+         "t.yaml:4:54: warning: spec.listeners: \"p\" is for this host, but not for port 80: no "
+         "policy holds instead (add the port to the target, or leave its ports out) [OUT0416]");
+    says(LISTENER DOCUMENT("p", "targets: [{host: a, ports: [8080]}]")
+             DOCUMENT("q", "targets: [{host: \"*\"}]"),
+         "policy q holds instead");
+    says(LISTENER DOCUMENT("p", "targets: [{host: a, ports: [8080, 80]}]"), "");
+    says(LISTENER DOCUMENT("p", "targets: [{host: a, ports: [1]}, {host: a, ports: [80]}]"), "");
+    says(LISTENER DOCUMENT("p", "targets: [{host: a}]"), "");
 }

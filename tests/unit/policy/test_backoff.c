@@ -124,3 +124,13 @@ Test(backoff, decorrelated_is_capped)
         cr_assert(previous >= 25 * MS && previous <= 250 * MS);
     }
 }
+
+Test(backoff, longest_is_the_sum_of_the_tallest_waits)
+{
+    const struct backoff_config full = with(JITTER_FULL);
+    cr_assert_eq(backoff_longest(&full, 0), 0);
+    cr_assert_eq(backoff_longest(&full, 3), 175 * MS); /* 25 + 50 + 100 */
+    cr_assert_eq(backoff_longest(&full, 6), 875 * MS); /* the fifth and sixth are capped at 250 */
+    const struct backoff_config decorrelated = with(JITTER_DECORRELATED);
+    cr_assert_eq(backoff_longest(&decorrelated, 3), 550 * MS); /* 75 + 225 + 250 */
+}
