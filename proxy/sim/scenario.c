@@ -253,11 +253,11 @@ static enum err read_text(const char *path, struct diagnostics *diag, char **tex
     if (e == OK && (file == NULL || ferror(file))) {
         e = err_from_errno(errno);
         e = e == OK ? ERR_SYSTEM : e;
-        diagnostics_add(diag, DIAG_UNREADABLE, (struct place){path, 0, 0}, NULL, "check the path",
+        diagnostics_add(diag, DIAG_UNREADABLE, (struct place){.file = path}, NULL, "check the path",
                         "cannot be read: %s", strerrordesc_np(errno));
     } else if (e == OK && *len > LOAD_MAX_FILE_BYTES) {
         e = ERR_INVALID;
-        diagnostics_add(diag, DIAG_FILE_TOO_LARGE, (struct place){path, 0, 0}, NULL, NULL,
+        diagnostics_add(diag, DIAG_FILE_TOO_LARGE, (struct place){.file = path}, NULL, NULL,
                         "larger than 1 MiB");
     }
     if (file != NULL)
@@ -278,7 +278,7 @@ static enum err decode_text(struct scenario *scenario, struct span text, struct 
     decoder_init(&decoder, &scenario->arena, &tree, diag, scenario->file);
     enum err e = yaml_tree_parse(&tree, scenario->file, text, &root, diag);
     if (e == OK && root == NULL)
-        diagnostics_add(diag, DIAG_MISSING, (struct place){scenario->file, 0, 0}, NULL, NULL,
+        diagnostics_add(diag, DIAG_MISSING, (struct place){.file = scenario->file}, NULL, NULL,
                         "the file holds no document");
     else if (e == OK && root->next != NULL)
         decode_error(&decoder, DIAG_CONTRADICTION, root->next, "one file each",
