@@ -155,9 +155,8 @@ static void put_load(const struct explained *explained, FILE *out)
     if (worst->tries == 1)
         fputc('\n', out);
     else if (budget->mode == POLICY_ENFORCE)
-        fprintf(out, "; %u.%03ux in the long run, by the budget of %g percent\n",
-                worst->long_run_permille / 1000, worst->long_run_permille % 1000,
-                budget->permille / 10.0);
+        fprintf(out, "; %gx in the long run, by the budget of %g percent\n",
+                worst->long_run_permille / 1000.0, budget->permille / 10.0);
     else
         fputs(" and in the long run: there is no budget\n", out);
 }

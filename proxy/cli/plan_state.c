@@ -84,23 +84,38 @@ static bool has_new_window(const struct live *live)
            (json_integer_value(calls) == 0 && changes(live, "circuitBreaker.failureRate.window"));
 }
 
+/* With scope: endpoint the states are those of its endpoints, each its own. */
+static void state_of(const json_t *breaker, char now[NOW_MAX])
+{
+    const long long endpoints = json_integer_value(json_object_get(breaker, "endpoints"));
+    if (endpoints > 0)
+        snprintf(now, NOW_MAX, "%lld endpoint%s", endpoints, endpoints == 1 ? "" : "s");
+    else
+        snprintf(now, NOW_MAX, "%s", text_of(breaker, "state"));
+}
+
 static void judge_breaker(const struct live *live)
 {
     static const char part[] = "circuitBreaker";
     const json_t *breaker = json_object_get(live->instance, part);
-    const char *now = text_of(breaker, "state");
+    const char *state = text_of(breaker, "state");
     const bool was_forced = strcmp(old_text(live, "circuitBreaker.mode"), "forceOpen") == 0;
     const bool is_forced = strcmp(new_text(live, "circuitBreaker.mode"), "forceOpen") == 0;
+    char now[NOW_MAX];
+    state_of(breaker, now);
     if (!json_is_object(breaker) || is_over(live, part, now))
         return;
     if (is_forced && !was_forced)
-        say(live, part, now, "is forced open", "mode is forceOpen");
+        say(live, part, now, "is forced open", "mode is forceOpen; who waits is refused");
     else if (changes(live, "circuitBreaker.scope") && !is_forced)
         say(live, part, now, "starts empty", "closed, because scope changes");
-    else if (was_forced && !is_forced)
+    else if (was_forced && !is_forced && strcmp(state, "forced_open") == 0)
         say(live, part, now, "starts empty", "closed, because mode is no longer forceOpen");
     else if (has_new_window(live))
         say(live, part, now, "keeps its state", "but its window changes, and starts empty");
+    else if (strcmp(state, "half_open") == 0 && changes(live, "circuitBreaker.halfOpenRequests"))
+        say(live, part, now, "keeps its state",
+            "and closes if as many probes have succeeded as are wanted then");
     else
         say(live, part, now, "keeps its state", "");
 }

@@ -23,17 +23,21 @@ static struct place place_of(const struct document *document, const struct docum
     return (struct place){document->file, target->line, target->column, target->length};
 }
 
-/* Names the blocks that `wider` has and `document` says nothing about. */
+/* Names the blocks that `wider` has and `document` says nothing about: "a, b and c". */
 static void missing_blocks(const struct document *document, const struct document *wider, char *out,
                            size_t size)
 {
-    size_t len = 0;
-    out[0] = '\0';
-    for (size_t i = 0; i < sizeof protecting / sizeof *protecting && len < size; i++) {
+    const char *names[sizeof protecting / sizeof *protecting];
+    size_t count = 0, len = 0;
+    for (size_t i = 0; i < sizeof protecting / sizeof *protecting; i++) {
         const char *at = document->policy.at[protecting[i]];
         if (is_on(&wider->policy, protecting[i]) && (at == NULL || *at == '\0'))
-            len += (size_t)snprintf(out + len, size - len, "%s%s", len > 0 ? " and " : "",
-                                    policy_family_word(protecting[i]));
+            names[count++] = policy_family_word(protecting[i]);
+    }
+    out[0] = '\0';
+    for (size_t i = 0; i < count && len < size; i++) {
+        const char *before = i == 0 ? "" : i + 1 == count ? " and " : ", ";
+        len += (size_t)snprintf(out + len, size - len, "%s%s", before, names[i]);
     }
 }
 

@@ -102,7 +102,7 @@ def test_the_worst_case_in_numbers(policy):
     assert (worst["load"], worst["loadInTheLongRun"]) == (3, 1.1)
     assert worst["circuit"] == {"firstOpenLeastMs": 1000, "firstOpenMostMs": 3000, "longestOpenMs": 12000,
                                 "probeMs": 2000}
-    assert "3x at most; 1.100x in the long run" in text
+    assert "3x at most; 1.1x in the long run" in text
     assert "opens on 7 failures in a row, or 40 % failures of at least 20 calls in 10s" in text
 
 

@@ -168,6 +168,27 @@ def test_what_it_says_of_an_open_circuit_is_what_the_reload_does(planned, upstre
     assert planned.outcomes()[("target", "circuitBreaker")] == ("open", "starts empty")
 
 
+def test_force_open_comes_and_goes(start, tmp_path):
+    proxy = start("circuitBreaker: {mode: forceOpen}\ntimeouts: {request: 5s}")
+    proxy.get("/")
+    planned = Planned(proxy, tmp_path / "next").write("circuitBreaker: {}\ntimeouts: {request: 5s}")
+    assert planned.outcomes()[("target", "circuitBreaker")] == ("forced_open", "starts empty")
+    proxy.set_policy("circuitBreaker: {}\ntimeouts: {request: 5s}")
+    proxy.wait_log("config_reloaded")
+    assert proxy.breaker_state(instance="target") == "closed"
+    planned.write("circuitBreaker: {mode: forceOpen}\ntimeouts: {request: 5s}")
+    assert planned.outcomes()[("target", "circuitBreaker")] == ("closed", "is forced open")
+    planned.write("circuitBreaker: {mode: off}\ntimeouts: {request: 5s}")
+    assert planned.outcomes()[("target", "circuitBreaker")] == ("closed", "is switched off")
+
+
+def test_circuits_by_endpoint_are_counted(start, tmp_path):
+    proxy = start("circuitBreaker: {scope: endpoint}\ntimeouts: {request: 5s}")
+    proxy.get("/")
+    planned = Planned(proxy, tmp_path / "next").write("circuitBreaker: {scope: endpoint}\ntimeouts: {request: 6s}")
+    assert planned.outcomes()[("target", "circuitBreaker")] == ("1 endpoint", "keeps its state")
+
+
 def test_files_with_errors_have_no_plan(planned):
     planned.write(POLICY.replace("attempts: 2", "atempts: 2"))
     done = check(planned.folder, "--against", planned.url)
