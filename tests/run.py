@@ -19,10 +19,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 LOGS = BUILD / "test"
 CORES = os.cpu_count() or 1
-PHASES = ["lint", "build", "unit", "sim", "fault", "coverage", "fuzz", "e2e"]
+PHASES = ["lint", "build", "unit", "sim", "fault", "coverage", "fuzz", "e2e", "reality"]
 KINDS = ["debug", "release", "clang"]
 UNIT_SECONDS = 120  # a unit test program that runs longer hangs
-E2E_SECONDS = 600
+E2E_SECONDS = 900
+REALITY = "tests/e2e/test_simulation_reality.py"  # compares with a clock: nothing else may run beside it
 CI_FUZZ_SECONDS = 60
 LINES_SHOWN = 60  # of a failing log; the rest is in build/test/
 COLUMNS_SHOWN = 240
@@ -228,15 +229,15 @@ def phase_fuzz(tally, args):
                     print(f"  {fuzzer.name}: {int(executed[1]):,} inputs")
 
 
-def run_e2e(kind):
-    """The whole system set against build/KIND; returns (kind, passed, failed, log)."""
-    program, report = BUILD / kind / "outrigger", LOGS / f"e2e-{kind}.xml"
+def run_e2e(kind, name="e2e", what=("tests/e2e", f"--ignore={REALITY}")):
+    """System tests against build/KIND; returns (kind, passed, failed, log)."""
+    program, report = BUILD / kind / "outrigger", LOGS / f"{name}-{kind}.xml"
     if not program.exists():
         return kind, 0, 1, f"{program.relative_to(ROOT)} is not there: build it first"
     env = {"OUTRIGGER": str(program), "OUTRIGGER_KIND": kind, "OUTRIGGER_PEERS": str(BUILD / "peers/bin"),
-           "OUTRIGGER_LOGS": str(LOGS / f"e2e-{kind}"), "PYTHONDONTWRITEBYTECODE": "1"}
+           "OUTRIGGER_LOGS": str(LOGS / f"{name}-{kind}"), "PYTHONDONTWRITEBYTECODE": "1"}
     code, log = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "--durations=10",
-                     "-rs", f"--junitxml={report}", "tests/e2e"], f"e2e-{kind}", E2E_SECONDS, env)
+                     "-rs", f"--junitxml={report}", *what], f"{name}-{kind}", E2E_SECONDS, env)
     if not report.exists():
         return kind, 0, 1, log
     suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
@@ -258,6 +259,16 @@ def phase_e2e(tally, args):
             if failed:
                 print(f"FAILED e2e against the {kind} build")
                 show(log)
+
+
+def phase_reality(tally, args):
+    """The simulation beside the real proxy, by the clock."""
+    if not compile_kind(tally, "release"):
+        return
+    _, passed, failed, log = run_e2e("release", "reality", (REALITY,))
+    tally.add(passed, failed)
+    if failed:
+        show(log)
 
 
 def main():
