@@ -2,6 +2,7 @@
 #include "cli/cmd_schema.h"
 
 #include "config/schema_doc.h"
+#include "sim/scenario.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,11 +11,12 @@
 enum { EXIT_GOOD = 0, EXIT_USAGE = 2 };
 
 static const char help[] =
-    "Usage: outrigger schema [--markdown]\n"
+    "Usage: outrigger schema [--scenario] [--markdown]\n"
     "\n"
     "Prints the JSON Schema (draft-07) of policy files, for editors that complete and\n"
     "check YAML.\n"
     "\n"
+    "  --scenario   of a scenario for `outrigger simulate`, rather than of a policy\n"
     "  --markdown   the reference for people instead, as in policies/README.md\n"
     "  --help       this text\n"
     "\n"
@@ -26,9 +28,12 @@ static const char help[] =
 int cmd_schema(int argc, char **argv)
 {
     bool is_markdown = false;
+    bool is_scenario = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--markdown") == 0) {
             is_markdown = true;
+        } else if (strcmp(argv[i], "--scenario") == 0) {
+            is_scenario = true;
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(help, stdout);
             return EXIT_GOOD;
@@ -38,7 +43,11 @@ int cmd_schema(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (is_markdown)
+    if (is_scenario && is_markdown)
+        schema_markdown_document(stdout, &scenario_document_block);
+    else if (is_scenario)
+        schema_json_document(stdout, &scenario_document_block);
+    else if (is_markdown)
         schema_markdown(stdout);
     else
         schema_json(stdout);

@@ -14,6 +14,7 @@ enum { EXIT_MET = 0, EXIT_UNMET = 1, EXIT_USAGE = 2 };
 
 #define REPORT_SEEDS 10
 #define SEEDS_MAX 1000
+#define USUAL_TRANSITIONS 20
 
 struct options {
     const char **policies; /* -c */
@@ -39,7 +40,7 @@ static const char help[] =
     "  --compare A B        two of them side by side, with equal luck\n"
     "  --report OUT.html    a page with plots, over 10 seeds\n"
     "  --json               everything, for programs\n"
-    "  --transitions        every move of every breaker\n"
+    "  --transitions        all moves of breakers, not the first 20\n"
     "  --seed N, --seeds N  another seed than the scenario's; so many of them\n"
     "\n"
     "Exit code: 0 all that the scenario expects was met, 1 something was not, 2 bad usage\n"
@@ -183,9 +184,12 @@ static int tell(const struct options *options, const struct study *study)
         tell_json(study, stdout);
     } else {
         tell_table(study, stdout);
-        if (options->wants_transitions)
-            for (size_t i = 0; i < study->contender_count; i++)
-                tell_transitions(study->contenders[i].result, stdout);
+        for (size_t i = 0; i < study->contender_count; i++)
+            if (!study->contenders[i].is_yardstick)
+                tell_transitions(study->contenders[i].result,
+                                 options->wants_transitions ? RESULT_TRANSITIONS_MAX
+                                                            : USUAL_TRANSITIONS,
+                                 stdout);
     }
     if (options->report != NULL && !write_report(study, options->report))
         return EXIT_USAGE;

@@ -11,4 +11,9 @@ void schema_markdown(FILE *out);
 
 void schema_json(FILE *out);
 
+struct block;
+void schema_markdown_document(FILE *out, const struct block *block);
+void schema_json_document(FILE *out, const struct block *block);
+/* The same for one kind of document that this module does not know of. */
+
 #endif

@@ -171,6 +171,7 @@ static void value_members(struct writer *w, const struct field *field)
     case FIELD_HTTP_CODES: statuses(w, field); break;
     case FIELD_GRPC_CODES: list_members(w, codes); break;
     case FIELD_FLAGS: flags(w, field); break;
+    case FIELD_TEXTS:
     case FIELD_METHODS: list_members(w, "{\"type\": \"string\"}"); break;
     case FIELD_PORTS:
         list_members(w, "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 65535}");
@@ -253,6 +254,17 @@ static void kind_schema(struct writer *w, const struct block *block)
     close_object(w);
     w->depth--;
     fprintf(w->out, "\n%*s}", 2 * w->depth, "");
+}
+
+void schema_json_document(FILE *out, const struct block *block)
+{
+    struct writer w = {.out = out};
+    open_object(&w);
+    text_member(&w, "$schema", "http://json-schema.org/draft-07/schema#");
+    text_member(&w, "title", block->doc);
+    block_members(&w, block);
+    close_object(&w);
+    fputc('\n', out);
 }
 
 void schema_json(FILE *out)

@@ -48,7 +48,11 @@ static void print_allowed(FILE *out, const struct field *field)
     case FIELD_SIZE:
     case FIELD_PERCENT: print_range(out, field, ""); break;
     case FIELD_HTTP_CODES: print_range(out, field, ", ranges such as 502-504"); break;
-    case FIELD_COUNT: print_range(out, field, field->words ? ", `unlimited`" : ""); break;
+    case FIELD_COUNT:
+        print_range(out, field, "");
+        if (field->words)
+            fprintf(out, ", `%s`", field->words->name);
+        break;
     case FIELD_STRING:
     case FIELD_TEXT: print_range(out, field, " bytes"); break;
     case FIELD_BLOCKS: print_range(out, field, " items"); break;
@@ -124,7 +128,7 @@ static void print_block(FILE *out, const struct block *block, const char *path)
     }
 }
 
-static void print_document(FILE *out, const struct block *block)
+void schema_markdown_document(FILE *out, const struct block *block)
 {
     fprintf(out, "\n## %s\n\n%s\n\n", block->name, block->doc);
     fputs("| field | type | default | allowed | |\n| --- | --- | --- | --- | --- |\n", out);
@@ -147,7 +151,7 @@ static void print_codes(FILE *out)
 
 void schema_markdown(FILE *out)
 {
-    print_document(out, &policy_document_block);
-    print_document(out, &proxy_document_block);
+    schema_markdown_document(out, &policy_document_block);
+    schema_markdown_document(out, &proxy_document_block);
     print_codes(out);
 }

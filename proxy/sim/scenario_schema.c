@@ -305,7 +305,7 @@ static const struct field spec_fields[] = {
                "what is called"),
     BLOCKS_ROW("faults", struct scenario, faults, fault_count, 1, 256, &fault_block, "what breaks"),
     {.name = "expect",
-     .type = FIELD_BLOCKS,
+     .type = FIELD_TEXTS,
      .is_manual = true,
      .doc = "a list of sentences such as \"amplification < 1.3\"; one that is not met is exit code "
             "1"},

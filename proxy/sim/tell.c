@@ -235,10 +235,11 @@ void tell_table(const struct study *study, FILE *out)
     expectation_lines(study, out);
 }
 
-void tell_transitions(const struct result *result, FILE *out)
+void tell_transitions(const struct result *result, size_t most, FILE *out)
 {
-    fprintf(out, "\nTransitions: %" PRIu64 "\n", result->moves);
-    for (size_t i = 0; i < result->transition_count; i++) {
+    const size_t shown = result->transition_count < most ? result->transition_count : most;
+    fprintf(out, "\nTransitions of %s: %" PRIu64 "\n", result->policy, result->moves);
+    for (size_t i = 0; i < shown; i++) {
         const struct result_transition *move = &result->transitions[i];
         fprintf(out, "  %10.3f s  sidecar %u  %s %s: %s -> %s (%s)",
                 (double)move->at / (double)NS_PER_S, move->sidecar, move->target, move->instance,
@@ -250,6 +251,7 @@ void tell_transitions(const struct result *result, FILE *out)
                     move->slow);
         fputc('\n', out);
     }
-    if (result->moves > result->transition_count)
-        fprintf(out, "  and %" PRIu64 " more\n", result->moves - result->transition_count);
+    if (result->moves > shown)
+        fprintf(out, "  and %" PRIu64 " more (--transitions shows %d)\n", result->moves - shown,
+                RESULT_TRANSITIONS_MAX);
 }

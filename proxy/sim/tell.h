@@ -10,8 +10,8 @@
 void tell_table(const struct study *study, FILE *out);
 /* The numbers of each contender side by side, then what broke, then what was expected. */
 
-void tell_transitions(const struct result *result, FILE *out);
-/* Every move of a breaker, a line each. */
+void tell_transitions(const struct result *result, size_t most, FILE *out);
+/* The moves of breakers, a line each, at most so many. */
 
 void tell_json(const struct study *study, FILE *out);
 /* One object: scenario, contenders with totals, buckets, transitions, expectations. */

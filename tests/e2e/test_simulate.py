@@ -3,7 +3,9 @@
 import json
 import subprocess
 
+import jsonschema
 import pytest
+import yaml
 
 from harness.proxy import BINARY, ROOT
 from harness.waiting import IS_DEBUG_BUILD
@@ -144,3 +146,25 @@ def test_an_hour_of_a_thousand_calls_a_second_takes_seconds(tmp_path):
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == MET, done.stderr
     assert float(done.stderr.split()[-1]) < 20
+
+
+def schema(*arguments):
+    return subprocess.run([BINARY, "schema", "--scenario", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_reference_of_scenarios_is_what_the_tables_say():
+    readme = (SCENARIOS / "README.md").read_text()
+    marker = "a test fails when it is stale. -->\n"
+    assert readme.split(marker)[1] == schema("--markdown"), "replace what follows the marker by " \
+        "`outrigger schema --scenario --markdown`"
+
+
+def test_the_json_schema_takes_every_shipped_scenario_and_refuses_slips():
+    table = json.loads(schema())
+    jsonschema.Draft7Validator.check_schema(table)
+    for path in SCENARIOS.glob("*.yaml"):
+        jsonschema.validate(yaml.safe_load(path.read_text()), table)
+    slipped = yaml.safe_load(scenario("retry-storm-93").read_text())
+    slipped["spec"]["faults"][0]["kind"] = "stal"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(slipped, table)
