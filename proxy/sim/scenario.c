@@ -203,6 +203,10 @@ static void read_expectations(struct decoder *decoder, struct scenario *scenario
     }
     struct expectation *all = arena_zalloc(decoder->arena, (list->count + 1) * sizeof *all);
     for (const struct node *item = list->first; all != NULL && item != NULL; item = item->next) {
+        if (item->kind != NODE_SCALAR || item->text.len == 0) {
+            decode_expected(decoder, item, "a sentence such as \"goodput > 95%\"", NULL);
+            continue;
+        }
         struct expectation *expectation = &all[scenario->expectation_count++];
         expectation->text = decode_keep(decoder, item->text);
         expectation->line = item->line;

@@ -68,6 +68,14 @@ Test(scenario, says_where_a_sentence_says_nothing)
             "s.yaml:10:7: spec: allowed are goodput");
 }
 
+Test(scenario, refuses_an_expectation_that_is_no_sentence)
+{
+    refused("  duration: 10s\n  callers: [{rate: 1}]\n" UPSTREAM "  expect: [goodput: 3]\n",
+            "a sentence such as");
+    refused("  duration: 10s\n  callers: [{rate: 1}]\n" UPSTREAM "  expect: [\"\"]\n",
+            "a sentence such as");
+}
+
 Test(scenario, offers_the_nearest_word)
 {
     refused("  duration: 10s\n  callers: [{rate: 1}]\n" UPSTREAM
