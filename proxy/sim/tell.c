@@ -6,6 +6,7 @@
 
 #define CELL_BYTES 64
 #define NAME_WIDTH 34
+#define CELL_WIDTH 10
 #define FOUND_BYTES 64
 
 static void say_time(dur_ns time, char *out, size_t size)
@@ -21,6 +22,24 @@ static void say_time(dur_ns time, char *out, size_t size)
 static void say_share(uint64_t part, uint64_t whole, char *out, size_t size)
 {
     snprintf(out, size, "%.2f %%", whole > 0 ? 100.0 * (double)part / (double)whole : 0.0);
+}
+
+/* Without its folders. */
+static const char *short_name(const struct contender *contender)
+{
+    const char *slash = strrchr(contender->name, '/');
+    return slash != NULL ? slash + 1 : contender->name;
+}
+
+/* One cell of a row; the columns are as wide as the longest name. */
+static void put_cell(const struct study *study, const char *text, FILE *out)
+{
+    size_t width = CELL_WIDTH;
+    for (size_t i = 0; i < study->contender_count; i++) {
+        const size_t len = strlen(short_name(&study->contenders[i]));
+        width = len > width ? len : width;
+    }
+    fprintf(out, "  %*s", (int)width, text);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -108,7 +127,7 @@ static void row(const struct study *study, const char *name, cell_writer write, 
     fprintf(out, "  %-*s", NAME_WIDTH, name);
     for (size_t i = 0; i < study->contender_count; i++) {
         write(study->contenders[i].result, cell, sizeof cell);
-        fprintf(out, "  %16s", cell);
+        put_cell(study, cell, out);
     }
     fputc('\n', out);
 }
@@ -132,7 +151,7 @@ static void count_row(const struct study *study, const char *name, size_t offset
         char cell[CELL_BYTES];
         say_share(((const uint64_t *)((const char *)result + offset))[index], result->calls, cell,
                   sizeof cell);
-        fprintf(out, "  %16s", cell);
+        put_cell(study, cell, out);
     }
     fputc('\n', out);
 }
@@ -167,7 +186,7 @@ static void fault_line(const struct study *study, const char *what, size_t index
     for (size_t i = 0; i < study->contender_count; i++) {
         const struct result_fault *fault = &study->contenders[i].result->faults[index];
         say_time(*(const dur_ns *)((const char *)fault + offset), cell, sizeof cell);
-        fprintf(out, "  %16s", cell);
+        put_cell(study, cell, out);
     }
     fputc('\n', out);
 }
@@ -222,11 +241,8 @@ void tell_table(const struct study *study, FILE *out)
     fprintf(out, "%s: %.0f s, seed %" PRIu64 "\n\n  %-*s", scenario->name,
             (double)scenario->duration / (double)NS_PER_S, study->contenders[0].result->seed,
             NAME_WIDTH, "");
-    for (size_t i = 0; i < study->contender_count; i++) {
-        const char *name = study->contenders[i].name;
-        const size_t len = strlen(name);
-        fprintf(out, "  %16s", len > 16 ? name + len - 16 : name);
-    }
+    for (size_t i = 0; i < study->contender_count; i++)
+        put_cell(study, short_name(&study->contenders[i]), out);
     fputc('\n', out);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         row(study, rows[i].name, rows[i].write, out);

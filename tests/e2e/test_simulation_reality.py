@@ -90,15 +90,16 @@ class Story:
                 "trip": min(trips) if trips else None, "recovery": self.recovery(calls)}
 
     def recovery(self, calls):
-        """As the simulation reckons it: 95 % in every second from then on."""
-        end = self.faults[-1]["at"] + self.faults[-1]["lasts"]
-        since = None
-        for second in reversed(range(int(end), self.seconds)):
-            here = [status for at, status in calls if second <= at < second + 1]
-            if sum(status == 200 for status in here) < 0.95 * len(here):
-                break
-            since = second - end
-        return since
+        """Seconds after the last fault from which on 95 % end well, in that second and in all the rest together (a
+        machine that holds its breath for a moment is no relapse)."""
+        end = int(self.faults[-1]["at"] + self.faults[-1]["lasts"])
+
+        def is_good(first, last):
+            here = [status for at, status in calls if first <= at < last]
+            return sum(status == 200 for status in here) >= 0.95 * len(here)
+
+        return next((second - end for second in range(end, self.seconds)
+                     if is_good(second, second + 1) and is_good(second, self.seconds)), None)
 
 
 STORIES = {
