@@ -22,6 +22,7 @@ static void close_bench(void)
 }
 
 TestSuite(report, .init = open_bench, .fini = close_bench);
+TestSuite(tell, .init = open_bench, .fini = close_bench);
 
 #define SPEC                                                                                       \
     "  description: \"<script>alert(1)</script>\"\n  duration: 60s\n  callers: [{rate: 50}]\n  "   \
