@@ -3,7 +3,8 @@
  *
  * usage: respond_h2 PORT. One thread, epoll, nghttp2. The paths:
  *     /shop.Quotes/Get   (and any other) a gRPC message of 128 bytes, grpc-status: 0 in trailers
- *     /hold.Count/Get    the same, with the number of streams held in the message
+ *     /plain.Quotes/Get  the same message as nothing but a body, without trailers
+ *     /hold.Count/Get    as the first, with the number of streams held in the message
  *     /hold.Head/Watch   a head at once, then nothing: a stream that is held
  *     /hold.Silent/Watch nothing at all: held too
  *     /body/download/N   N bytes of the pattern
@@ -24,7 +25,7 @@
 #define DOWNLOAD "/body/download/"
 
 enum answer {
-    ANSWER_QUOTE,
+    ANSWER_PLAIN,
     ANSWER_COUNT,
     ANSWER_HEAD,
     ANSWER_NOTHING,
@@ -50,6 +51,7 @@ static const nghttp2_nv good_head[] = {FIELD(":status", "200")};
 static const nghttp2_nv wrong_head[] = {FIELD(":status", "500")};
 static const nghttp2_nv trailers[] = {FIELD("grpc-status", "0")};
 static uint8_t quote[MESSAGE_LEN] = {0, 0, 0, 0, MESSAGE_LEN - PREFIX_LEN};
+static struct stream plain = {.answer = ANSWER_PLAIN}; /* of all that need nothing else */
 static unsigned held;
 
 static void check(int result)
@@ -69,6 +71,10 @@ static ssize_t read_quote(nghttp2_session *session, int32_t id, uint8_t *bytes, 
     if (len < MESSAGE_LEN)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     memcpy(bytes, quote, MESSAGE_LEN);
+    if (stream == &plain) {
+        *flags = NGHTTP2_DATA_FLAG_EOF;
+        return MESSAGE_LEN;
+    }
     if (stream)
         memcpy(bytes + PREFIX_LEN, stream->text, strlen(stream->text));
     *flags = NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -134,6 +140,8 @@ static void end_answer(nghttp2_session *session, int32_t id, struct stream *stre
 {
     if (!stream) {
         respond(session, id, grpc_head, 2, read_quote, NULL);
+    } else if (stream == &plain) {
+        respond(session, id, good_head, 1, read_quote, stream);
     } else if (stream->answer == ANSWER_COUNT) {
         snprintf(stream->text, sizeof stream->text, "%u", held);
         respond(session, id, grpc_head, 2, read_quote, stream);
@@ -150,6 +158,8 @@ static bool is_held(const struct stream *stream)
 
 static struct stream *stream_for(const char *path, struct peer *peer)
 {
+    if (strncmp(path, "/plain", strlen("/plain")) == 0)
+        return &plain;
     static const struct {
         const char *path;
         enum answer answer;
@@ -249,7 +259,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 {
     struct stream *stream = nghttp2_session_get_stream_user_data(session, id);
     (void)code, (void)user;
-    if (stream)
+    if (stream && stream != &plain)
         end_stream(stream);
     return 0;
 }

@@ -129,10 +129,12 @@ int main(int argc, char **argv)
     char path[64];
     snprintf(path, sizeof path, "/body/download/%llu", (unsigned long long)size);
     nghttp2_data_provider body = {.read_callback = read_pattern};
+    struct request upload = {"/body/upload", .is_plain = true, .body = &body, .stream = &up};
+    struct request download = {path, .is_plain = true, .stream = &down};
     if (up.name)
-        peer_submit(peer, &(struct request){.path = "/body/upload", .body = &body, .stream = &up});
+        peer_submit(peer, &upload);
     if (down.name)
-        peer_submit(peer, &(struct request){.path = path, .stream = &down});
+        peer_submit(peer, &download);
     run(epoll, peer);
     check(&up);
     check(&down);

@@ -174,6 +174,8 @@ int32_t peer_submit(struct peer *peer, const struct request *request)
     };
     head[3].value = (uint8_t *)request->path;
     head[3].valuelen = strlen(request->path);
+    if (request->is_plain)
+        head[5] = (nghttp2_nv)FIELD("content-type", "application/octet-stream");
     int32_t id = nghttp2_submit_request(peer->session, NULL, head, sizeof head / sizeof *head,
                                         request->body, request->stream);
     if (id < 0)

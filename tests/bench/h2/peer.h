@@ -38,9 +38,10 @@ struct peer {
     size_t outbox_len, outbox_sent;
 };
 
-/* A gRPC call, as it is opened. */
+/* A call, as it is opened: gRPC's, or one that knows nothing of gRPC. */
 struct request {
     const char *path;
+    bool is_plain;
     const nghttp2_data_provider *body; /* NULL: none, the head ends it */
     void *stream;                      /* the stream's user data */
 };
