@@ -9,6 +9,7 @@ calls without trailers, for comparison: HAProxy stops reading a connection at ea
 been taken, so that trailers double its cost.
 """
 
+import contextlib
 import json
 import re
 import subprocess
@@ -68,7 +69,8 @@ class HoldingContender(GrpcContender):
 
 
 def add_arguments(parser):
-    parser.add_argument("--shapes", default=SHAPES[0], help=f"connections x streams[-plain], or all: {','.join(SHAPES)} (8x10)")
+    parser.add_argument("--shapes", default=SHAPES[0],
+                        help=f"connections x streams[-plain], or all: {','.join(SHAPES)} (8x10)")
     parser.add_argument("--held", type=int, default=10000, help="streams to hold; 0 leaves memory out (10000)")
 
 
@@ -94,10 +96,10 @@ def load(contender, core, shape, seconds, message):
     statuses = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", done.stdout)
     data = re.search(r"\((\d+)\) data", done.stdout)
     counts = [int(count) for found in (requests, statuses) if found for count in found.groups()]
-    ended = counts[0] if counts else 0
-    at_the_end = shape.connections * shape.streams  # calls that were under way when the time was over
-    is_whole = data and 0 <= int(data[1]) / RESPONSE_BYTES - ended <= at_the_end
-    if ended == 0 or counts != [ended, ended, 0, 0, 0, ended, 0, 0, 0] or not is_whole:
+    ended = counts[0] if len(counts) == 9 else 0
+    begun = ended + shape.connections * shape.streams  # with those that were under way when the time was over
+    is_good = counts[:5] == [ended, ended, 0, 0, 0] and ended <= counts[5] <= begun and not any(counts[6:])
+    if ended == 0 or not is_good or not data or not ended <= int(data[1]) / RESPONSE_BYTES <= begun:
         sys.exit(f"bench: the load on {contender.name} failed:\n{done.stdout}{done.stderr}")
     return ended
 
@@ -144,13 +146,15 @@ def measure_memory(name, folder, proxy_core, load_core, upstream, args):
     row, count = {}, args.held // HELD_CONNECTIONS * HELD_CONNECTIONS
     for kind in HELD:
         contender = HoldingContender(name, folder, proxy_core, upstream.port)
-        row["idle_bytes"] = contender.resident_bytes()
-        on_core(load_core, [PROGRAMS / "call_h2", contender.port, WARM_UP_CALLS, 1], 60)
-        warmed = contender.resident_bytes()
-        held = hold(contender, upstream, load_core, kind, count)
+        try:
+            row["idle_bytes"] = contender.resident_bytes()
+            on_core(load_core, [PROGRAMS / "call_h2", contender.port, WARM_UP_CALLS, 1], 60)
+            warmed = contender.resident_bytes()
+            held = hold(contender, upstream, load_core, kind, count)
+        finally:
+            contender.stop()
         row[f"{kind}_bytes"] = held
         row[f"{kind}_bytes_per_stream"] = held and max(0, held - warmed) / count
-        contender.stop()
         progress(f"memory: {name}, {kind}")
     return row
 
@@ -161,17 +165,18 @@ def measure_memory(name, folder, proxy_core, load_core, upstream, args):
 def run(args, folder, proxy_core, load_core):
     message = folder / "message"
     message.write_bytes(REQUEST)
-    upstream = Responder(folder, load_core, program="respond_h2")
     names = args.contenders.split(",")
-    memory = {name: measure_memory(name, folder, proxy_core, load_core, upstream, args)
-              for name in names if name != "relay"} if args.held else {}
-    contenders = [GrpcContender(name, folder, proxy_core, upstream.port) for name in names]
     shapes = [Shape(text) for text in (SHAPES if args.shapes == "all" else args.shapes.split(","))]
-    try:
+    with contextlib.ExitStack() as running:
+        def start(contender):
+            running.callback(contender.stop)
+            return contender
+
+        upstream = start(Responder(folder, load_core, program="respond_h2"))
+        memory = {name: measure_memory(name, folder, proxy_core, load_core, upstream, args)
+                  for name in names if name != "relay"} if args.held else {}
+        contenders = [start(GrpcContender(name, folder, proxy_core, upstream.port)) for name in names]
         cpu = {shape.text: measure_cpu(contenders, load_core, shape, args, message) for shape in shapes}
-    finally:
-        for contender in [*contenders, upstream]:
-            contender.stop()
     return {"cpu": cpu, "memory": memory}
 
 
@@ -193,9 +198,9 @@ def tell(result):
     settings = result["settings"]
     for text, cpu in result["cpu"].items():
         shape = Shape(text)
-        print(f"\nCPU per {'gRPC call' if shape.has_trailers else 'HTTP/2 call without trailers'}: {shape.connections} "
-              f"connections x {shape.streams} streams, {settings['cycles']} cycles of {settings['burst']} s; "
-              f"median (quartiles)\n")
+        what = "gRPC call" if shape.has_trailers else "HTTP/2 call without trailers"
+        print(f"\nCPU per {what}: {shape.connections} connections x {shape.streams} streams, {settings['cycles']} "
+              f"cycles of {settings['burst']} s; median (quartiles)\n")
         cpu_table(cpu)
     if result["memory"]:
         print(f"\nMemory: idle, and with {settings['held']} open streams on {HELD_CONNECTIONS} connections\n")
