@@ -80,6 +80,7 @@ def add_arguments(parser):
 def check_calls(contender, core, shape):
     """Some calls, each looked at."""
     done = on_core(core, [PROGRAMS / "call_h2", contender.port, CHECKED_CALLS, shape.streams, shape.path], 60)
+    contender.check_alive()
     seen = json.loads(done.stdout or "{}")
     wanted = {"calls": CHECKED_CALLS, "good": CHECKED_CALLS, "trailers": CHECKED_CALLS * shape.has_trailers,
               "data_bytes": CHECKED_CALLS * RESPONSE_BYTES}

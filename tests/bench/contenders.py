@@ -117,10 +117,17 @@ class Contender:
         return total
 
     def resident_bytes(self):
+        self.check_alive()
         for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Rss:"):
                 return int(line.split()[1]) * 1024
         raise RuntimeError("no Rss in smaps_rollup")
+
+    def check_alive(self):
+        if self.process.poll() is None:
+            return
+        self.log.flush()
+        sys.exit(f"bench: {self.name} ended with {self.process.returncode}:\n{(self.folder / 'log').read_text()}")
 
     def stop(self):
         self.process.terminate()
@@ -152,13 +159,11 @@ def free_port():
 def wait_for_port(port, contender):
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
-        if contender.process.poll() is not None:
-            break
+        contender.check_alive()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.02)
-    contender.log.flush()
-    sys.exit(f"bench: {contender.name} did not start:\n{(contender.folder / 'log').read_text()}")
+    sys.exit(f"bench: {contender.name} does not listen after {START_SECONDS} s")
 
 
 def versions():
