@@ -121,7 +121,7 @@ def measure_cpu(contenders, core, shape, args, message):
 def held_at(upstream, core):
     """How many streams the upstream holds."""
     done = on_core(core, [PROGRAMS / "call_h2", upstream.port, 1, 1, "/hold.Count/Get"], 60)
-    return int(json.loads(done.stdout)["text"])
+    return int(json.loads(done.stdout)["text"].split("/")[0])
 
 
 def hold(contender, upstream, core, kind, count):

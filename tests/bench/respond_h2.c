@@ -4,7 +4,7 @@
  * usage: respond_h2 PORT. One thread, epoll, nghttp2. The paths:
  *     /shop.Quotes/Get   (and any other) a gRPC message of 128 bytes, grpc-status: 0 in trailers
  *     /plain.Quotes/Get  the same message as nothing but a body, without trailers
- *     /hold.Count/Get    as the first, with the number of streams held in the message
+ *     /hold.Count/Get    as the first, its message says HELD/ACCEPTED: streams held, connections
  *     /hold.Head/Watch   a head at once, then nothing: a stream that is held
  *     /hold.Silent/Watch nothing at all: held too
  *     /body/download/N   N bytes of the pattern
@@ -52,7 +52,7 @@ static const nghttp2_nv wrong_head[] = {FIELD(":status", "500")};
 static const nghttp2_nv trailers[] = {FIELD("grpc-status", "0")};
 static uint8_t quote[MESSAGE_LEN] = {0, 0, 0, 0, MESSAGE_LEN - PREFIX_LEN};
 static struct stream plain = {.answer = ANSWER_PLAIN}; /* of all that need nothing else */
-static unsigned held;
+static unsigned held, accepted;
 
 static void check(int result)
 {
@@ -143,7 +143,7 @@ static void end_answer(nghttp2_session *session, int32_t id, struct stream *stre
     } else if (stream == &plain) {
         respond(session, id, good_head, 1, read_quote, stream);
     } else if (stream->answer == ANSWER_COUNT) {
-        snprintf(stream->text, sizeof stream->text, "%u", held);
+        snprintf(stream->text, sizeof stream->text, "%u/%u", held, accepted);
         respond(session, id, grpc_head, 2, read_quote, stream);
     } else if (stream->answer == ANSWER_UPLOAD) {
         snprintf(stream->text, sizeof stream->text, "%llu", (unsigned long long)stream->offset);
@@ -197,9 +197,12 @@ static void end_stream(struct stream *stream)
 static bool accept_one(int epoll, int listener, const nghttp2_session_callbacks *callbacks)
 {
     struct peer *peer = peer_accept(epoll, listener, callbacks);
-    if (peer && !(peer->owner = calloc(1, sizeof(struct streams))))
+    if (!peer)
+        return false;
+    if (!(peer->owner = calloc(1, sizeof(struct streams))))
         die("calloc");
-    return peer;
+    accepted++;
+    return true;
 }
 
 static void end_connection(struct peer *peer)
