@@ -129,6 +129,14 @@ def test_a_connection_that_resets_beyond_its_allowance_is_cut_and_others_are_ser
     assert found["calmed"] <= cut <= found["cut"] + 1  # the last may not have been seen any more
 
 
+def test_calls_that_are_reset_while_their_connection_is_made_do_not_each_have_one_made(start, responder):
+    proxy, (_, before) = start(POLICY, to=responder, protocol="http2"), responder.counts()
+    found = run("storm_h2", proxy.port, 1000, 2, 1)
+    assert found["resets"] > 500
+    _, after = responder.counts()
+    assert after - before < 100, f"{after - before} connections for {found['resets']} resets"
+
+
 # ---- long bodies -----------------------------------------------------------------------------------------------
 
 
