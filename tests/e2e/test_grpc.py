@@ -9,8 +9,8 @@ import time
 
 import grpc
 import pytest
-from harness.grpc_peer import (ABORTED, CANCELLED, DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED,
-                               GrpcCaller, Outbox, behave)
+from harness.grpc_peer import (ABORTED, CANCELLED, DEADLINE_EXCEEDED, OK, UNAVAILABLE, GrpcCaller, Outbox,
+                               behave)
 from harness.proxy import together
 from harness.waiting import IS_DEBUG_BUILD, slack, stays, wait_until
 
@@ -154,7 +154,8 @@ def test_compressed_messages_pass_as_they_are(through):
 # ---- errors ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [{}, {"after": 2}, {"head": True}], ids=["trailers only", "after messages", "after headers"])
+@pytest.mark.parametrize("how", [{}, {"after": 2}, {"head": True}],
+                         ids=["trailers only", "after messages", "after headers"])
 def test_every_status_of_the_server_reaches_the_caller(through, how):
     caller = through()
     for code in range(1, 17):
@@ -169,7 +170,7 @@ def test_every_status_of_the_server_reaches_the_caller(through, how):
 def test_a_method_that_the_server_does_not_have_is_its_to_refuse(through):
     caller = through()
     answer = caller.channel.unary_unary("/shop.Quotes/Nothing").future(b"")
-    assert answer.code() is grpc.StatusCode.UNIMPLEMENTED and UNIMPLEMENTED == 12
+    assert answer.code() is grpc.StatusCode.UNIMPLEMENTED
     assert "x-outrigger-reason" not in dict(answer.trailing_metadata())
 
 
@@ -469,19 +470,6 @@ def test_a_server_that_ends_its_connections_again_and_again_loses_no_call(make_q
     assert numbers_seen(quotes) == sorted(int(message) for message, _ in load.answers)  # each of them once
 
 
-def test_a_server_that_is_replaced_under_load_loses_no_call(make_quotes, start, dial):
-    old = make_quotes(grpc__so_reuseport=1)
-    caller = dial(start(NO_RETRY, to=old))
-    with UnaryLoad(caller) as load:
-        load.wait_calls(100)
-        new = make_quotes(port=old.port, grpc__so_reuseport=1)
-        old.stop()
-        load.wait_calls(300)
-    assert load.failures() == []
-    assert numbers_seen(old, new) == sorted(int(message) for message, _ in load.answers)
-    assert len(new.calls()) > 200
-
-
 def test_a_stream_that_runs_ends_well_while_its_server_stops(make_quotes, start, dial):
     quotes = make_quotes()
     caller = dial(start(NO_RETRY, to=quotes))
@@ -551,8 +539,8 @@ def test_what_hangs_is_cut_when_the_drain_is_over(through, quotes):
 
 
 def test_pings_of_both_sides_are_answered(make_quotes, start, dial):
-    often = {"grpc__keepalive_time_ms": 200, "grpc__keepalive_timeout_ms": 1000, "grpc__http2__max_pings_without_data": 0,
-             "grpc__http2__min_time_between_pings_ms": 200}
+    often = {"grpc__keepalive_time_ms": 200, "grpc__keepalive_timeout_ms": 1000,
+             "grpc__http2__max_pings_without_data": 0, "grpc__http2__min_time_between_pings_ms": 200}
     caller = dial(start(POLICIES, to=make_quotes(**often)), **often)
     chat = caller.start_chat(outbox := Outbox())
     outbox.send(b"first")

@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -92,8 +93,12 @@ class GrpcServer:
 
     def wait_ended(self, how, count=1):
         """The calls, once `count` of them have ended in this way."""
-        return wait_until(lambda: len(found := [call for call in self.calls() if call.ended == how]) >= count and found,
-                          what=f"{count} calls that ended {how}")
+
+        def are_there():
+            found = [call for call in self.calls() if call.ended == how]
+            return len(found) >= count and found
+
+        return wait_until(are_there, what=f"{count} calls that ended {how}")
 
     def forget(self):
         self._ask(do="forget")
@@ -202,8 +207,8 @@ def proxy_variables(url):
 
 
 class GrpcCaller:
-    """A channel to an address, or to `authority` by way of it, or to it through a `tunnel` (the URL of a proxy). No call
-    has a deadline but where `timeout` says so."""
+    """A channel to an address, or to `authority` by way of it, or to it through a `tunnel` (the URL of a proxy). No
+    call has a deadline but where `timeout` says so."""
 
     def __init__(self, address, authority=None, tunnel=None, **options):
         arguments = {**CALLER_OPTIONS, **{key.replace("__", "."): value for key, value in options.items()}}
@@ -282,3 +287,32 @@ class Outbox:
             if self._messages:
                 return self._messages.pop(0)
         raise StopIteration
+
+
+class WireAnswer:
+    def __init__(self, dump, body, elapsed):
+        head, _, tail = dump.partition("\r\n\r\n")
+        status, *fields = head.split("\r\n")
+        self.status = int(status.split(" ")[1])
+        self.headers = dict(field.split(": ", 1) for field in fields)
+        self.trailers = dict(field.split(": ", 1) for field in tail.split("\r\n") if field)
+        self.body, self.elapsed = body, elapsed
+
+    def __repr__(self):
+        return f"<{self.status} {self.headers} {self.body[:200]!r} {self.trailers}>"
+
+
+def wire_call(port, method="Get", metadata=(), message=b"", content_type="application/grpc", path=None):
+    """A gRPC call by curl, which knows no gRPC: it tells headers from trailers, and leaves deadlines to the others."""
+    pairs = [("content-type", content_type), ("te", "trailers"), *metadata]
+    fields = [argument for key, value in pairs for argument in ("-H", f"{key}: {value}")]
+    started = time.monotonic()
+    with tempfile.NamedTemporaryFile() as dump:
+        done = subprocess.run(["curl", "-sS", "--noproxy", "*", "--http2-prior-knowledge", "--max-time", str(DEADLINE),
+                               "-D", dump.name, "--data-binary", "@-", *fields,
+                               f"http://127.0.0.1:{port}{path or SERVICE + method}"],
+                              input=b"\0" + len(message).to_bytes(4, "big") + message, capture_output=True)
+        elapsed = time.monotonic() - started
+        exit_code, complaint = done.returncode, done.stderr.decode()
+        assert exit_code == 0, complaint
+        return WireAnswer(dump.read().decode(), done.stdout, elapsed)

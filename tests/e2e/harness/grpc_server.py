@@ -16,9 +16,9 @@ metadata key `x-behave` is a JSON object; all of it is optional and happens in t
 
 What arrives as x-echo-* goes back in the headers, x-trail-* in the trailers.
 
-On stdin come commands, a line of JSON each, and on stdout an answer for each: {"do": "calls"} lists every call with what
-it brought and how it ended, {"do": "forget"} empties that list, {"do": "stop", "grace": s} stops the server with GOAWAY.
-The times are of the monotonic clock, which processes share.
+On stdin come commands, a line of JSON each, and on stdout an answer for each: {"do": "calls"} lists every call with
+what it brought and how it ended, {"do": "forget"} empties that list, {"do": "stop", "grace": s} stops the server with
+GOAWAY. The times are of the monotonic clock, which processes share.
 """
 
 import asyncio
