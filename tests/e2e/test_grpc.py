@@ -10,7 +10,7 @@ import time
 import grpc
 import pytest
 from harness.grpc_peer import (ABORTED, CANCELLED, DEADLINE_EXCEEDED, OK, UNAVAILABLE, GrpcCaller, Outbox,
-                               behave)
+                               UnaryLoad, behave)
 from harness.proxy import together
 from harness.waiting import IS_DEBUG_BUILD, slack, stays, wait_until
 
@@ -419,38 +419,6 @@ def test_a_server_that_dies_ends_its_calls_by_name_and_is_found_again(make_quote
     assert (refused.code, refused.details) == (UNAVAILABLE, "connect_refused")
     make_quotes(port=quotes.port)
     assert caller.get(b"back").messages == [b"back"]
-
-
-class UnaryLoad:
-    """Threads that make unary calls one after another until `stop`; every call has a number of its own."""
-
-    def __init__(self, caller, callers=8):
-        self.caller, self.answers, self.numbers = caller, [], itertools.count()
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(callers)]
-
-    def _call(self):
-        while not self._stop.is_set():
-            message = b"%d" % next(self.numbers)
-            answer = self.caller.get(message, behave(sleep=0.005) + [("x-number", message.decode())])
-            self.answers.append((message, answer))
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(slack(20))
-
-    def wait_calls(self, more):
-        target = len(self.answers) + more
-        wait_until(lambda: len(self.answers) >= target, what=f"{more} more calls")
-
-    def failures(self):
-        return [answer for message, answer in self.answers if (answer.code, answer.messages) != (OK, [message])]
 
 
 def numbers_seen(*servers):
