@@ -3,7 +3,6 @@
 #include "request/attempt_io.h"
 
 #include "base/check.h"
-#include "config/policy_set.h"
 #include "http/bytes.h"
 #include "http/classify.h"
 #include "http/grpc.h"
@@ -110,26 +109,11 @@ static enum repeat repeat_of(const struct request *request)
     return facts->is_method_listed && may_retry ? REPEAT_PAID : REPEAT_NEVER;
 }
 
-/* The policy's word, else the listener's; auto speaks what the caller spoke (POLICY section 6). */
-bool attempt_io_is_http2(const struct request *request)
-{
-    const struct document *document = request_destination(request)->document;
-    enum protocol protocol = document ? document->protocol : PROTOCOL_UNSET;
-    if (protocol == PROTOCOL_UNSET && request->connection != NULL)
-        protocol = request->connection->entrance->protocol;
-    switch (protocol) {
-    case PROTOCOL_HTTP2:
-    case PROTOCOL_GRPC: return true;
-    case PROTOCOL_HTTP1: return false;
-    default: return request->msg.version_major == 2;
-    }
-}
-
 void attempt_io_start(struct request *request)
 {
     struct call *call = &request->call;
     struct endpoint_set *endpoints = host_endpoints(call);
-    const bool is_upgrade = request->msg.is_upgrade && !attempt_io_is_http2(request);
+    const bool is_upgrade = request->msg.is_upgrade && !request->is_http2;
     request->has_sent_head = false;
     if (endpoints == NULL) {
         const struct call_failure failure = {.reason = REASON_DNS_FAILURE};
@@ -142,7 +126,7 @@ void attempt_io_start(struct request *request)
         .repeat = repeat_of(request),
         .needs_fresh = call->needs_fresh,
         .is_tunnel = call->facts.is_tunnel || is_upgrade,
-        .is_http2 = !call->facts.is_tunnel && !is_upgrade && attempt_io_is_http2(request),
+        .is_http2 = !call->facts.is_tunnel && !is_upgrade && request->is_http2,
     };
     if (attempt_start(&request->attempt, &order) == ATTEMPT_READY)
         open_attempt(request);

@@ -53,6 +53,7 @@ struct request {
     struct span upload_trailers;
     uint64_t bytes_in;
     uint64_t bytes_out;
+    bool is_http2;         /* is spoken with the target */
     bool is_upload_done;   /* the caller's whole body is here */
     bool has_sent_head;    /* the attempt's request head was written */
     bool is_continue_sent; /* a 100 was relayed: the caller sends now */

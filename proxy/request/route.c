@@ -106,6 +106,19 @@ static enum reason find_by_request(struct proxy *proxy, const struct message *ms
 
 /* ---- rules ---- */
 
+bool route_is_http2(const struct connection *connection, const struct target *target,
+                    const struct message *msg)
+{
+    const struct document *document = ((const struct destination *)target->user)->document;
+    const enum protocol wanted = document ? document->protocol : PROTOCOL_UNSET;
+    switch (wanted != PROTOCOL_UNSET ? wanted : connection->entrance->protocol) {
+    case PROTOCOL_HTTP2:
+    case PROTOCOL_GRPC: return true;
+    case PROTOCOL_HTTP1: return false;
+    default: return msg->version_major == 2;
+    }
+}
+
 bool request_is_grpc(const struct message *msg)
 {
     return message_has(msg, HEADER_CONTENT_TYPE) &&

@@ -1,7 +1,6 @@
 /* upload.c - see upload.h. */
 #include "request/upload.h"
 
-#include "request/attempt_io.h"
 #include "request/relay.h"
 
 #define REPLAY_PIECE_BYTES 65536
