@@ -43,8 +43,7 @@ void upload_begin(struct request *request, const struct policy *policy,
         msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
     const bool may_repeat =
         facts->is_idempotent || (policy->retry.mode != POLICY_OFF && facts->is_method_listed) ||
-        attempt_io_is_http2(
-            request); /* a refused stream was not worked on: any call may go again */
+        request->is_http2; /* a refused stream was not worked on: any call may go again */
     replay_init(&request->replay, &request->proxy->replay,
                 may_repeat ? policy->retry.max_body_bytes : 0);
 }
