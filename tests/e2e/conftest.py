@@ -78,6 +78,62 @@ def start(make_proxy, upstream):
 
 
 @pytest.fixture(scope="session")
+def lasting_grpc_server():
+    from harness.grpc_peer import GrpcServer
+
+    server = GrpcServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def quotes(lasting_grpc_server):
+    """A gRPC server that many tests share; it remembers nothing of those before."""
+    lasting_grpc_server.forget()
+    return lasting_grpc_server
+
+
+@pytest.fixture
+def make_quotes():
+    """Starts a gRPC server of the test's own, for what the shared one would not survive."""
+    from harness.grpc_peer import GrpcServer
+
+    made = []
+
+    def make(**how):
+        made.append(GrpcServer(**how))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def dial():
+    """dial(proxy) is a gRPC channel to its listener, dial(proxy, "outbound", server) one through its outbound port (the
+    authority says where to), dial(proxy, "tunnel", server) one that asks the outbound port for a tunnel first."""
+    from harness.grpc_peer import GrpcCaller
+
+    made = []
+
+    def call(proxy, way="listener", server=None, **options):
+        if way == "listener":
+            caller = GrpcCaller(f"127.0.0.1:{proxy.port}", **options)
+        elif way == "outbound":
+            caller = GrpcCaller(f"127.0.0.1:{proxy.outbound}", authority=server.address, **options)
+        else:
+            caller = GrpcCaller(server.address, tunnel=f"http://127.0.0.1:{proxy.outbound}", **options)
+        caller.proxy = proxy
+        made.append(caller)
+        return caller
+
+    yield call
+    for caller in made:
+        caller.close()
+
+
+@pytest.fixture(scope="session")
 def peer():
     """The path of another program: build/peers/bin/NAME, or what the system has."""
 
