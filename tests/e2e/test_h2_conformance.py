@@ -1091,8 +1091,10 @@ def test_rfc9113_8_a_malformed_answer_is_a_protocol_error(front, h2_upstream, na
 
 
 BAD_ENDS = {
-    "more body than announced": lambda s: h2.headers(s, status(("content-length", "3"))) + h2.data(s, b"abcd", end=True),
-    "less body than announced": lambda s: h2.headers(s, status(("content-length", "5"))) + h2.data(s, b"abc", end=True),
+    "more body than announced": lambda s: h2.headers(s, status(("content-length", "3"))) + h2.data(
+        s, b"abcd", end=True),
+    "less body than announced": lambda s: h2.headers(s, status(("content-length", "5"))) + h2.data(
+        s, b"abc", end=True),
     "a second head without end": lambda s: h2.headers(s, status()) + h2.data(s, b"x") + h2.headers(s, status()),
     "a pseudo-header in trailers": lambda s: h2.headers(s, status()) + h2.data(s, b"x") + h2.headers(
         s, status(("x", "1")), end=True),

@@ -6,7 +6,8 @@
     ... up.requests[0].header("via"), up.requests[0].reset, up.connections[0].goaways ...
 
 A script is `def script(exchange)`, a plain function on a thread of its own; what it sends with `exchange.send` reaches
-the wire as it is, what it sends with `exchange.data` keeps to the proxy's windows.
+the wire as it is, what it sends with `exchange.data` keeps to the proxy's windows. None as a script leaves a request
+without an answer and without a thread: for thousands of them.
 """
 
 import collections
@@ -357,7 +358,8 @@ class ServerConnection(Wire):
         exchange = self.exchanges[stream] = Exchange(self, request)
         self.most_at_once = max(self.most_at_once, self.open_streams)
         self.upstream.requests.append(request)
-        self.upstream.run_script(self.upstream.pick(request), exchange)
+        if script := self.upstream.pick(request):
+            self.upstream.run_script(script, exchange)
 
     def _leave(self, exchange):
         if not exchange.is_answered and exchange.request.gone_at is None:
@@ -369,7 +371,7 @@ class RawUpstream:
 
     def __init__(self, values=((h2.MAX_CONCURRENT_STREAMS, 1000),), default=None, port=0, grants_window=True, acks=True,
                  answers_pings=True, on_connect=None):
-        self.values, self.default, self.on_connect = values, default or answer(), on_connect
+        self.values, self.default, self.on_connect = values, answer() if default is None else default, on_connect
         self.grants_window, self.acks, self.answers_pings = grants_window, acks, answers_pings
         self.may_read = threading.Event()  # cleared: not one more byte is read
         self.may_read.set()
