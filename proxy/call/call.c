@@ -96,8 +96,10 @@ static void call_init(struct call *call, struct call_engine *engine, struct lane
     call->endpoint_id = CANDIDATE_UNKNOWN;
     const struct timeouts_config *timeouts = verdict_timeouts(call);
     const bool is_off = timeouts->mode == POLICY_OFF;
-    deadline_init(&call->deadline, timeouts->request, is_off ? DUR_FOREVER : facts->caller_deadline,
-                  now);
+    const dur_ns callers = is_off ? DUR_FOREVER : facts->caller_deadline;
+    deadline_init(&call->deadline, timeouts->request, facts->is_grpc ? DUR_FOREVER : callers, now);
+    if (facts->is_grpc)
+        deadline_fix(&call->deadline, mono_add(now, callers));
 }
 
 void call_begin(struct call *call, struct call_engine *engine, struct lane *lane,
@@ -195,6 +197,16 @@ void call_on_tunnel_bytes(struct call *call, mono_ns now)
         run(call, CALL_EVENT_BYTES, now);
 }
 
+void call_on_trailers(struct call *call, int grpc_status, enum outcome outcome, mono_ns now)
+{
+    CHECK_OBJ(call, CALL_MAGIC);
+    if (call->step != CALL_STEP_RELAY || call->is_settled)
+        return;
+    call->head.grpc_status = grpc_status;
+    call->head.outcome = outcome;
+    run(call, CALL_EVENT_TRAILERS, now);
+}
+
 void call_on_delivered(struct call *call, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
@@ -248,7 +260,7 @@ dur_ns call_attempt_left(const struct call *call, mono_ns now)
 {
     if (verdict_timeouts(call)->mode == POLICY_SHADOW)
         return mono_until(now, mono_add(call->began_at, call->facts.caller_deadline));
-    return mono_until(now, call->deadline.attempt_at);
+    return deadline_attempt_left(&call->deadline, now);
 }
 
 const char *call_step_word(enum call_step step)

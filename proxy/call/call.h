@@ -79,7 +79,8 @@ struct call_facts { /* what the host knows of a call at its start */
 
 struct call_head { /* a final response head */
     int status;
-    int grpc_status;      /* of a trailers-only answer; -1 = none */
+    int grpc_status;      /* of a trailers-only answer, later of the trailers; -1 = none */
+    bool awaits_trailers; /* gRPC, and not trailers-only: the verdict comes with the trailers */
     enum outcome outcome; /* SUCCESS, FAILURE or THROTTLED, by http/classify */
     dur_ns retry_after;   /* 0 = none */
     bool is_exhausted_marked;
@@ -193,6 +194,7 @@ struct call {
     bool is_attempt_live; /* between START_ATTEMPT and its end upstream */
     bool is_tunnel;       /* CONNECT from the start, or after 101 */
     bool is_settled;      /* the attempt was judged, and told to the host */
+    bool is_slow;         /* its head came late: a flag of the verdict that is still to fall */
     bool is_transparent_used;
     bool needs_fresh; /* the next connection must not come from the pool */
     bool has_kept_head;
@@ -249,6 +251,10 @@ void call_on_attempt_ended(struct call *call, mono_ns now);
 void call_on_response_broken(struct call *call, enum reason reason, mono_ns now);
 /* The upstream died before the response was complete, or the downstream write failed; also of a
  * head that is being kept. Without a response it is ignored. */
+
+void call_on_trailers(struct call *call, int grpc_status, enum outcome outcome, mono_ns now);
+/* The end of a gRPC stream whose head came before: the verdict on its attempt (POLICY section 3).
+ * Ignored where it has fallen already. */
 
 void call_on_tunnel_bytes(struct call *call, mono_ns now);
 /* The first byte from upstream in a tunnel: judged a success. */

@@ -1,5 +1,5 @@
 /* steps.c - what a call does next. Every step is one function of (call, event, now): it decides,
- * emits actions, and may enter another step by call_goto, the only writer of call->step. INVARIANT:
+ * emits actions, and may enter another step by step_goto, the only writer of call->step. INVARIANT:
  * a permit is live exactly while upstream work may be going on (ATTEMPT, a kept head in BACKOFF,
  * RELAY). INVARIANT: RELAY never leads back to ATTEMPT: the table of legal edges has no such edge.
  */
@@ -8,8 +8,6 @@
 #include "base/check.h"
 #include "call/admission.h"
 #include "call/verdict.h"
-
-typedef void (*step_function)(struct call *call, enum call_event event, mono_ns now);
 
 #define EDGE(step) (1u << CALL_STEP_##step)
 static const unsigned legal_edges[CALL_STEP_COUNT] = {
@@ -23,7 +21,7 @@ static const unsigned legal_edges[CALL_STEP_COUNT] = {
     [CALL_STEP_REPLY] = EDGE(FINISH),
 };
 
-static void call_goto(struct call *call, enum call_step step)
+void step_goto(struct call *call, enum call_step step)
 {
     INVARIANT(legal_edges[call->step] >> step & 1);
     call->step = step;
@@ -31,7 +29,7 @@ static void call_goto(struct call *call, enum call_step step)
 }
 
 /* Several events may pass before the host performs: what an abort ends must not begin after it. */
-static void emit(struct call *call, unsigned actions)
+void step_emit(struct call *call, unsigned actions)
 {
     if (actions & CALL_ABORT_ATTEMPT)
         call->actions &= ~(unsigned)(CALL_START_ATTEMPT | CALL_KEEP | CALL_RELAY);
@@ -46,7 +44,7 @@ static void emit(struct call *call, unsigned actions)
 
 /* Timers only move earlier; one that fires early finds nothing due and is armed anew. A call whose
  * deadlines move later all the time (bytes flow) costs no list operation for it. */
-static void arm(struct call *call, mono_ns at)
+void step_arm(struct call *call, mono_ns at)
 {
     if (!timer_is_set(&call->timer) || at < call->timer.at)
         wheel_set(call->engine->wheel, &call->timer, at);
@@ -57,7 +55,7 @@ static void arm(struct call *call, mono_ns at)
 static void step_route(struct call *call, enum call_event event, mono_ns now)
 {
     (void)now;
-    call_goto(call, event == CALL_EVENT_ABANDON ? CALL_STEP_REPLY : CALL_STEP_ADMIT);
+    step_goto(call, event == CALL_EVENT_ABANDON ? CALL_STEP_REPLY : CALL_STEP_ADMIT);
 }
 
 static void refused(struct call *call)
@@ -65,12 +63,12 @@ static void refused(struct call *call)
     call->reason = call->refusal.reason;
     call->reply_not_before = call->refusal.not_before;
     call->refused_by = verdict_family(call->reason);
-    call_goto(call, CALL_STEP_REPLY);
+    step_goto(call, CALL_STEP_REPLY);
 }
 
 static void abandoned(struct call *call)
 {
-    call_goto(call, CALL_STEP_REPLY);
+    step_goto(call, CALL_STEP_REPLY);
 }
 
 static void too_late(struct call *call)
@@ -88,8 +86,8 @@ static void step_admit(struct call *call, enum call_event event, mono_ns now)
         return;
     }
     switch (admission_ask(call, true, now)) {
-    case ADMISSION_PASSED: call_goto(call, CALL_STEP_ATTEMPT); break;
-    case ADMISSION_WAITS: call_goto(call, CALL_STEP_QUEUED); break;
+    case ADMISSION_PASSED: step_goto(call, CALL_STEP_ATTEMPT); break;
+    case ADMISSION_WAITS: step_goto(call, CALL_STEP_QUEUED); break;
     default: /* REFUSED */ refused(call); break;
     }
 }
@@ -103,7 +101,7 @@ static void queue_timer(struct call *call, mono_ns now)
         return;
     }
     if (verdict.may_pass) {
-        arm(call, mono_min(verdict_deadline(call), verdict.not_before));
+        step_arm(call, mono_min(verdict_deadline(call), verdict.not_before));
         return;
     }
     admission_leave(call, now);
@@ -114,11 +112,11 @@ static void queue_timer(struct call *call, mono_ns now)
 static void step_queued(struct call *call, enum call_event event, mono_ns now)
 {
     switch (event) {
-    case CALL_EVENT_ADMITTED: call_goto(call, CALL_STEP_ATTEMPT); break;
+    case CALL_EVENT_ADMITTED: step_goto(call, CALL_STEP_ATTEMPT); break;
     case CALL_EVENT_REFUSED: refused(call); break;
     case CALL_EVENT_CANCEL:
         admission_leave(call, now);
-        call_goto(call, CALL_STEP_FINISH);
+        step_goto(call, CALL_STEP_FINISH);
         break;
     case CALL_EVENT_ABANDON:
         admission_leave(call, now);
@@ -130,8 +128,8 @@ static void step_queued(struct call *call, enum call_event event, mono_ns now)
 
 /* ---- ATTEMPT ---- */
 
-static void settle(struct call *call, enum judgement judgement, bool is_slow, enum outcome outcome,
-                   dur_ns retry_after, mono_ns now)
+void step_settle(struct call *call, enum judgement judgement, bool is_slow, enum outcome outcome,
+                 dur_ns retry_after, mono_ns now)
 {
     if (!call->permit.is_judged)
         permit_judge(&call->permit, judgement, is_slow, retry_after, call->engine->rng, now);
@@ -143,7 +141,7 @@ static void settle(struct call *call, enum judgement judgement, bool is_slow, en
     call->engine->host->on_attempt_settled(call, outcome, mono_since(now, call->attempt_at));
 }
 
-static void end_work(struct call *call, mono_ns now)
+void step_end_work(struct call *call, mono_ns now)
 {
     call->is_attempt_live = false;
     admission_release(call, now);
@@ -169,7 +167,14 @@ static void start_attempt(struct call *call, mono_ns now)
     call->is_attempt_live = true;
     call->is_settled = false;
     call->reason = REASON_NONE;
-    emit(call, CALL_START_ATTEMPT);
+    step_emit(call, CALL_START_ATTEMPT);
+}
+
+/* A gRPC stream may be silent as long as its caller likes. */
+static mono_ns waits_for_body_until(const struct call *call)
+{
+    const dur_ns most = call->engine->body_idle;
+    return most > 0 && !call->facts.is_grpc ? mono_add(call->body_wait_at, most) : MONO_NEVER;
 }
 
 static void attempt_arm(struct call *call)
@@ -177,9 +182,9 @@ static void attempt_arm(struct call *call)
     mono_ns at = deadline_next(&call->deadline);
     if (call->body_wait_at == MONO_NEVER)
         at = mono_min(at, call->lease_at);
-    else if (call->engine->body_idle > 0)
-        at = mono_add(call->body_wait_at, call->engine->body_idle);
-    arm(call, at);
+    else if (waits_for_body_until(call) < at)
+        at = waits_for_body_until(call);
+    step_arm(call, at);
 }
 
 /* Decides between another try and an answer, for an attempt whose reason is set and whose work has
@@ -187,17 +192,17 @@ static void attempt_arm(struct call *call)
 static void retry_or_reply(struct call *call, mono_ns now)
 {
     if (verdict_retry(call, now))
-        call_goto(call, CALL_STEP_BACKOFF);
+        step_goto(call, CALL_STEP_BACKOFF);
     else
-        call_goto(call, CALL_STEP_REPLY);
+        step_goto(call, CALL_STEP_REPLY);
 }
 
 static void attempt_lost(struct call *call, enum reason reason, enum judgement judgement,
                          enum outcome outcome, mono_ns now)
 {
     call->reason = reason;
-    settle(call, judgement, false, outcome, 0, now);
-    end_work(call, now);
+    step_settle(call, judgement, false, outcome, 0, now);
+    step_end_work(call, now);
     deadline_end_attempt(&call->deadline);
 }
 
@@ -206,7 +211,7 @@ static void attempt_timed_out(struct call *call, enum reason reason, mono_ns now
     const dur_ns ran = mono_since(now, call->attempt_at);
     const bool proves =
         reason == REASON_CONNECT_TIMEOUT || deadline_is_evidence(verdict_timeouts(call), ran);
-    emit(call, CALL_ABORT_ATTEMPT);
+    step_emit(call, CALL_ABORT_ATTEMPT);
     attempt_lost(call, reason, proves ? JUDGED_FAILURE : JUDGED_NOT,
                  reason == REASON_CONNECT_TIMEOUT ? OUTCOME_CONNECT_FAILURE : OUTCOME_TIMEOUT, now);
     retry_or_reply(call, now);
@@ -215,7 +220,7 @@ static void attempt_timed_out(struct call *call, enum reason reason, mono_ns now
 static void attempt_abandoned(struct call *call, mono_ns now)
 {
     const enum reason reason = call->reason;
-    emit(call, CALL_ABORT_ATTEMPT);
+    step_emit(call, CALL_ABORT_ATTEMPT);
     attempt_lost(call, reason, JUDGED_NOT, OUTCOME_CANCELLED, now);
     abandoned(call);
 }
@@ -223,8 +228,13 @@ static void attempt_abandoned(struct call *call, mono_ns now)
 /* The timer while the caller's body is awaited: all other clocks stand still. */
 static void body_timer(struct call *call, mono_ns now)
 {
-    const dur_ns most = call->engine->body_idle;
-    if (most == 0 || mono_since(now, call->body_wait_at) < most) {
+    if (deadline_expired(&call->deadline, now) != REASON_NONE &&
+        verdict_timeouts(call)->mode != POLICY_SHADOW) { /* the caller's own, which is fixed */
+        call_resume(call, now);
+        attempt_timed_out(call, REASON_REQUEST_TIMEOUT, now);
+        return;
+    }
+    if (now < waits_for_body_until(call)) {
         attempt_arm(call);
         return;
     }
@@ -292,7 +302,7 @@ static void attempt_failed(struct call *call, mono_ns now)
         call->needs_fresh = true;
         call->engine->host->on_retry(call, RETRY_CAUSE_TRANSPARENT);
         deadline_reconnect(&call->deadline, verdict_timeouts(call), now);
-        emit(call, CALL_START_ATTEMPT);
+        step_emit(call, CALL_START_ATTEMPT);
         attempt_arm(call);
         return;
     }
@@ -308,10 +318,11 @@ static void attempt_cancelled(struct call *call, mono_ns now)
     const dur_ns slow = breaker->slow_permille > 0 ? breaker->slow_longer_than : 0;
     const bool is_slow = mono_since(now, call->attempt_at) >=
                          deadline_cancel_threshold(verdict_timeouts(call), slow);
-    emit(call, CALL_ABORT_ATTEMPT);
-    settle(call, is_slow ? JUDGED_SLOW_CANCEL : JUDGED_NOT, is_slow, OUTCOME_CANCELLED, 0, now);
-    end_work(call, now);
-    call_goto(call, CALL_STEP_FINISH);
+    step_emit(call, CALL_ABORT_ATTEMPT);
+    step_settle(call, is_slow ? JUDGED_SLOW_CANCEL : JUDGED_NOT, is_slow, OUTCOME_CANCELLED, 0,
+                now);
+    step_end_work(call, now);
+    step_goto(call, CALL_STEP_FINISH);
 }
 
 static void step_attempt(struct call *call, enum call_event event, mono_ns now)
@@ -321,7 +332,7 @@ static void step_attempt(struct call *call, enum call_event event, mono_ns now)
         start_attempt(call, now);
         attempt_arm(call);
         break;
-    case CALL_EVENT_HEAD: call_goto(call, CALL_STEP_JUDGE_HEAD); break;
+    case CALL_EVENT_HEAD: step_goto(call, CALL_STEP_JUDGE_HEAD); break;
     case CALL_EVENT_FAILED: attempt_failed(call, now); break;
     case CALL_EVENT_CANCEL: attempt_cancelled(call, now); break;
     case CALL_EVENT_ABANDON: attempt_abandoned(call, now); break;
@@ -338,10 +349,11 @@ static void step_attempt(struct call *call, enum call_event event, mono_ns now)
 static void judge_head(struct call *call, mono_ns now)
 {
     const struct breaker_config *breaker = &call->lane->breaker->breaker_cfg;
-    const bool is_slow =
+    call->is_slow =
         breaker->slow_permille > 0 && mono_since(now, call->attempt_at) > breaker->slow_longer_than;
-    settle(call, verdict_of_head(&call->head), is_slow, call->head.outcome, call->head.retry_after,
-           now);
+    if (!call->head.awaits_trailers)
+        step_settle(call, verdict_of_head(&call->head), call->is_slow, call->head.outcome,
+                    call->head.retry_after, now);
 }
 
 static void step_judge_head(struct call *call, enum call_event event, mono_ns now)
@@ -352,10 +364,10 @@ static void step_judge_head(struct call *call, enum call_event event, mono_ns no
         judge_head(call, now);
     deadline_end_attempt(&call->deadline);
     if (!call->facts.is_tunnel && verdict_retry(call, now)) {
-        emit(call, CALL_KEEP);
-        call_goto(call, CALL_STEP_BACKOFF);
+        step_emit(call, CALL_KEEP);
+        step_goto(call, CALL_STEP_BACKOFF);
     } else {
-        call_goto(call, CALL_STEP_RELAY);
+        step_goto(call, CALL_STEP_RELAY);
     }
 }
 
@@ -365,7 +377,7 @@ static void retry_refused(struct call *call, enum retry_skip skip)
 {
     call->engine->host->on_retry_skipped(call, skip);
     call->is_exhausted = true;
-    call_goto(call, call->is_attempt_live ? CALL_STEP_RELAY : CALL_STEP_REPLY);
+    step_goto(call, call->is_attempt_live ? CALL_STEP_RELAY : CALL_STEP_REPLY);
 }
 
 static void backoff_over(struct call *call, mono_ns now)
@@ -382,37 +394,37 @@ static void backoff_over(struct call *call, mono_ns now)
         return;
     }
     if (call->is_attempt_live)
-        emit(call, CALL_ABORT_ATTEMPT);
+        step_emit(call, CALL_ABORT_ATTEMPT);
     if (kept.is_live)
         admission_release_permit(&kept, now);
     call->attempt++;
     call->retries_made++;
     call->needs_fresh = false;
     call->engine->host->on_retry(call, call->retry_cause);
-    call_goto(call, CALL_STEP_ATTEMPT);
+    step_goto(call, CALL_STEP_ATTEMPT);
 }
 
 static void drop_kept_work(struct call *call, mono_ns now)
 {
     if (call->is_attempt_live)
-        emit(call, CALL_ABORT_ATTEMPT);
-    end_work(call, now);
+        step_emit(call, CALL_ABORT_ATTEMPT);
+    step_end_work(call, now);
 }
 
 static void step_backoff(struct call *call, enum call_event event, mono_ns now)
 {
     switch (event) {
-    case CALL_EVENT_BROKEN: end_work(call, now); break;
+    case CALL_EVENT_BROKEN: step_end_work(call, now); break;
     case CALL_EVENT_ENDED: /* a failed head that did not arrive as a whole is lost: a reply of ours
                               has to say why */
-        end_work(call, now);
+        step_end_work(call, now);
         if (!call->has_kept_head)
             call->reason = REASON_CONNECTION_RESET;
         break;
     case CALL_EVENT_CANCEL:
         call->engine->host->on_retry_skipped(call, RETRY_SKIP_CANCELLED);
         drop_kept_work(call, now);
-        call_goto(call, CALL_STEP_FINISH);
+        step_goto(call, CALL_STEP_FINISH);
         break;
     case CALL_EVENT_ABANDON:
         drop_kept_work(call, now);
@@ -422,148 +434,23 @@ static void step_backoff(struct call *call, enum call_event event, mono_ns now)
         if (now >= call->not_before)
             backoff_over(call, now);
         else
-            arm(call, call->not_before);
+            step_arm(call, call->not_before);
         break;
     default: /* ENTER: even without a delay the failed head gets a turn to arrive as a whole */
-        arm(call, call->not_before);
+        step_arm(call, call->not_before);
         break;
     }
 }
 
-/* ---- RELAY, REPLY, FINISH ---- */
-
-static mono_ns idle_at(const struct call *call)
-{
-    const struct timeouts_config *cfg = verdict_timeouts(call);
-    return cfg->idle > 0 ? mono_add(call->touched_at, cfg->idle) : MONO_NEVER;
-}
-
-static mono_ns max_duration_at(const struct call *call)
-{
-    const struct timeouts_config *cfg = verdict_timeouts(call);
-    return cfg->max_duration > 0 ? mono_add(call->began_at, cfg->max_duration) : MONO_NEVER;
-}
-
-static mono_ns stream_at(const struct call *call)
-{
-    const bool may_become = call->permit.is_live && !call->is_stream && !call->is_tunnel;
-    return may_become ? mono_add(call->head_at, BULKHEAD_STREAM_AFTER) : MONO_NEVER;
-}
-
-static mono_ns tunnel_verdict_at(const struct call *call)
-{
-    return call->is_settled ? MONO_NEVER : mono_add(call->head_at, CALL_PROBE_LEASE);
-}
-
-static void relay_arm(struct call *call)
-{
-    const mono_ns ends =
-        call->has_shadow_timeout ? MONO_NEVER : mono_min(idle_at(call), max_duration_at(call));
-    arm(call, mono_min(ends, mono_min(stream_at(call), tunnel_verdict_at(call))));
-}
-
-static void relay_broken(struct call *call, mono_ns now)
-{
-    call->is_broken = true;
-    emit(call, CALL_ABORT_ATTEMPT | CALL_ABORT_DOWNSTREAM);
-    if (!call->is_settled) {
-        enum outcome outcome;
-        const enum judgement judgement = verdict_of_failure(call->reason, &outcome);
-        settle(call, judgement, false, outcome, 0, now);
-    }
-    end_work(call, now);
-    call_goto(call, CALL_STEP_FINISH);
-}
-
-static void tunnel_proved(struct call *call, mono_ns now)
-{
-    if (!call->is_settled)
-        settle(call, JUDGED_SUCCESS, false, OUTCOME_SUCCESS, 0, now);
-}
-
-static bool relay_expired(struct call *call, enum reason reason, mono_ns at, mono_ns now)
-{
-    if (now < at)
-        return false;
-    if (verdict_timeouts(call)->mode == POLICY_SHADOW) {
-        if (!call->has_shadow_timeout)
-            call->engine->host->on_shadow(call, POLICY_FAMILY_TIMEOUTS, reason_word(reason));
-        call->has_shadow_timeout = true;
-        return false;
-    }
-    call->reason = reason;
-    relay_broken(call, now);
-    return true;
-}
-
-static void relay_timer(struct call *call, mono_ns now)
-{
-    if (relay_expired(call, REASON_IDLE_TIMEOUT, idle_at(call), now) ||
-        relay_expired(call, REASON_MAX_DURATION, max_duration_at(call), now))
-        return;
-    if (now >= tunnel_verdict_at(call))
-        tunnel_proved(call, now);
-    if (now >= stream_at(call)) {
-        call->is_stream = true;
-        if (permit_move_to_stream(&call->permit))
-            admission_serve_permit_room(&call->permit, now);
-    }
-    relay_arm(call);
-}
-
-static void relay_entered(struct call *call, mono_ns now)
-{
-    call->touched_at = now;
-    if (call->head.is_upgrade) {
-        call->is_tunnel = true;
-        permit_move_to_connection(&call->permit);
-        admission_serve_permit_room(&call->permit, now);
-    }
-    emit(call, CALL_RELAY);
-    relay_arm(call);
-}
-
-static void relay_over(struct call *call, mono_ns now)
-{
-    if (call->is_delivered && !call->is_attempt_live) {
-        tunnel_proved(call, now);
-        call_goto(call, CALL_STEP_FINISH);
-    }
-}
-
-static void step_relay(struct call *call, enum call_event event, mono_ns now)
-{
-    switch (event) {
-    case CALL_EVENT_ENTER: relay_entered(call, now); break;
-    case CALL_EVENT_BYTES: tunnel_proved(call, now); break;
-    case CALL_EVENT_ENDED:
-        tunnel_proved(call, now);
-        end_work(call, now);
-        relay_over(call, now);
-        break;
-    case CALL_EVENT_DELIVERED:
-        call->is_delivered = true;
-        relay_over(call, now);
-        break;
-    case CALL_EVENT_CANCEL:
-        emit(call, CALL_ABORT_ATTEMPT);
-        tunnel_proved(call, now);
-        end_work(call, now);
-        call_goto(call, CALL_STEP_FINISH);
-        break;
-    case CALL_EVENT_ABANDON:
-    case CALL_EVENT_BROKEN: relay_broken(call, now); break;
-    default: /* TIMER */ relay_timer(call, now); break;
-    }
-}
+/* ---- REPLY, FINISH ---- */
 
 static void step_reply(struct call *call, enum call_event event, mono_ns now)
 {
     (void)now;
     if (event == CALL_EVENT_ENTER)
-        emit(call, CALL_REPLY);
+        step_emit(call, CALL_REPLY);
     else if (event == CALL_EVENT_DELIVERED || event == CALL_EVENT_CANCEL)
-        call_goto(call, CALL_STEP_FINISH);
+        step_goto(call, CALL_STEP_FINISH);
 }
 
 static void step_finish(struct call *call, enum call_event event, mono_ns now)
@@ -575,7 +462,7 @@ static void step_finish(struct call *call, enum call_event event, mono_ns now)
     INVARIANT(call->line == NULL);
     wheel_clear(call->engine->wheel, &call->timer);
     call->fate = verdict_fate(call);
-    emit(call, CALL_FINISH);
+    step_emit(call, CALL_FINISH);
 }
 
 static const step_function steps[CALL_STEP_COUNT] = {

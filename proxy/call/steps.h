@@ -16,12 +16,27 @@ enum call_event {
     CALL_EVENT_ENDED,     /* the upstream work has ended */
     CALL_EVENT_BROKEN,    /* the relayed response cannot be completed: call->reason */
     CALL_EVENT_BYTES,     /* first byte of a tunnel */
+    CALL_EVENT_TRAILERS,  /* of a gRPC stream: call->head has the outcome */
     CALL_EVENT_DELIVERED, /* the caller has everything */
     CALL_EVENT_CLOCK,   /* the attempt's times moved: its clock was stopped or goes on, or it has a
                            lease now */
     CALL_EVENT_CANCEL,  /* the caller left */
     CALL_EVENT_ABANDON, /* the host ends it with call->reason */
 };
+
+typedef void (*step_function)(struct call *call, enum call_event event, mono_ns now);
+
+void step_relay(struct call *call, enum call_event event, mono_ns now); /* step_relay.c */
+
+/* What steps share. */
+void step_goto(struct call *call, enum call_step step);
+/* The one writer of call->step. */
+
+void step_emit(struct call *call, unsigned actions);
+void step_arm(struct call *call, mono_ns at);
+void step_settle(struct call *call, enum judgement judgement, bool is_slow, enum outcome outcome,
+                 dur_ns retry_after, mono_ns now);
+void step_end_work(struct call *call, mono_ns now);
 
 void steps_run(struct call *call, enum call_event event, mono_ns now);
 /* Runs the call's step on the event, then every step that this enters. */

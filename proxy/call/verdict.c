@@ -17,6 +17,7 @@ static enum judgement of_ungrouped(enum reason reason, enum outcome *outcome)
     switch (reason) {
     case REASON_PROTOCOL_ERROR: *outcome = OUTCOME_FAILURE; return JUDGED_FAILURE;
     case REASON_IDLE_TIMEOUT:
+    case REASON_REQUEST_TIMEOUT:
     case REASON_MAX_DURATION: *outcome = OUTCOME_TIMEOUT; return JUDGED_NOT;
     default: /* our own troubles, or the caller's */
         *outcome = OUTCOME_CANCELLED;
@@ -43,7 +44,8 @@ const struct timeouts_config *verdict_timeouts(const struct call *call)
 
 mono_ns verdict_deadline(const struct call *call)
 {
-    return verdict_timeouts(call)->mode == POLICY_SHADOW ? MONO_NEVER : call->deadline.call_at;
+    return verdict_timeouts(call)->mode == POLICY_SHADOW ? MONO_NEVER
+                                                         : deadline_of_call(&call->deadline);
 }
 
 static struct retry_facts facts_of(const struct call *call)

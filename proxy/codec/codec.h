@@ -4,6 +4,7 @@
 #define OUTRIGGER_CODEC_CODEC_H
 
 #include "base/arena.h"
+#include "base/defence.h"
 #include "base/mono.h"
 #include "codec/h1_scan.h"
 #include "http/message.h"
@@ -11,13 +12,26 @@
 
 #include <stdint.h>
 
+struct h2_codec;
 struct outbox;
+
+struct h2_limits {
+    uint32_t max_streams;       /* http2.maxConcurrentStreams, of a caller's connection */
+    dur_ns keep_alive_interval; /* 0 = no PING */
+    dur_ns keep_alive_timeout;
+};
 
 struct codec {
     struct loop *loop;
     struct h1_limits request_limits;
     struct h1_limits response_limits;
+    struct h2_limits h2_limits;
     dur_ns header_timeout; /* limits.headerTimeout; 0 = off */
+    dur_ns write_timeout;  /* limits.writeTimeout; 0 = off */
+    struct h2_codec *h2;   /* what HTTP/2 needs; made with the first session */
+    void *defence_context;
+    void (*on_defence)(void *context, enum h2_side side,
+                       enum defence defence); /* NULL: nobody counts */
     struct outbox *corked; /* whose bytes are in loop->write_buffer; NULL = nobody's */
     size_t corked_bytes;
     struct list

@@ -9,14 +9,15 @@
 
 #include <stdlib.h>
 
-#define H1_BACK_MAGIC 0xb1b1b1b1u
 #define HEAD_EXTRA_BYTES 2048 /* what our own fields add at most, beside h1_line values */
 #define TRAILER_ARENA_BYTES 32768
+
+static const struct back_class h1_back_class;
 
 static void back_failed(struct h1_back *back, enum reason reason, const char *detail)
 {
     if (back->state != H1_BACK_CLOSED)
-        back->handler->on_failed(back, reason, detail);
+        back->base.handler->on_failed(&back->base, reason, detail);
 }
 
 /* ---- reading ---- */
@@ -29,7 +30,7 @@ static void response_ended(struct h1_back *back, struct span rest)
         back->is_keep_alive = false;
     back->state = H1_BACK_IDLE;
     back->requests++;
-    back->handler->on_end(back, trailers);
+    back->base.handler->on_end(&back->base, trailers);
     if (back->state != H1_BACK_CLOSED)
         arena_fini(&back->arena);
 }
@@ -42,7 +43,7 @@ static size_t feed_body(struct h1_back *back, struct span bytes)
             h1_body_next(&back->body, bytes.data + used, bytes.len - used);
         used += event.consumed;
         switch (event.kind) {
-        case H1_CHUNK_DATA: back->handler->on_body(back, event.data); break;
+        case H1_CHUNK_DATA: back->base.handler->on_body(&back->base, event.data); break;
         case H1_CHUNK_END:
             response_ended(back, span_make(bytes.data + used, bytes.len - used));
             break;
@@ -71,7 +72,7 @@ static void head_arrived(struct h1_back *back, struct message *msg)
             back_failed(back, REASON_PROTOCOL_ERROR,
                         "too many interim responses before a final one");
         else
-            back->handler->on_interim(back, msg);
+            back->base.handler->on_interim(&back->base, msg);
         return;
     }
     back->is_keep_alive = msg->is_keep_alive && msg->framing != BODY_UNTIL_CLOSE;
@@ -79,7 +80,7 @@ static void head_arrived(struct h1_back *back, struct message *msg)
         message_has(msg, HEADER_KEEP_ALIVE) ? hop_keep_alive_seconds(msg) : 0;
     h1_body_init(&back->body, msg->framing, msg->content_length, &back->arena);
     back->state = H1_BACK_BODY;
-    back->handler->on_head(back, msg);
+    back->base.handler->on_head(&back->base, msg);
 }
 
 static size_t feed_head(struct h1_back *back, struct span bytes)
@@ -116,7 +117,7 @@ static size_t feed(struct h1_back *back, struct span bytes)
             taken = feed_body(back, rest);
         } else if (before == H1_BACK_TUNNEL && rest.len > 0) {
             taken = rest.len;
-            back->handler->on_body(back, rest);
+            back->base.handler->on_body(&back->base, rest);
         }
         used += taken;
         if (back->state == H1_BACK_CLOSED || (taken == 0 && back->state == before))
@@ -172,7 +173,7 @@ static void peer_ended(struct h1_back *back)
     if (back->state == H1_BACK_BODY && back->body.framing == BODY_UNTIL_CLOSE && is_orderly) {
         response_ended(back, SPAN_NONE);
     } else if (back->state == H1_BACK_TUNNEL && is_orderly) {
-        back->handler->on_end(back, SPAN_NONE);
+        back->base.handler->on_end(&back->base, SPAN_NONE);
     } else {
         back_failed(back, REASON_CONNECTION_RESET, "the upstream closed the connection too early");
     }
@@ -215,7 +216,7 @@ static void on_failed_task(struct loop_task *task)
 {
     struct h1_back *back = CONTAINER_OF(task, struct h1_back, failed_task);
     if (back->is_paused)
-        return; /* h1_back_resume comes back here */
+        return; /* do_resume comes back here */
     if (back->is_read_ended)
         back_failed(back, REASON_CONNECTION_RESET, "the upstream reset the connection");
     else
@@ -231,7 +232,7 @@ static void on_event(struct stream *stream, unsigned flags)
     struct h1_back *back = CONTAINER_OF(stream, struct h1_back, stream);
     if (flags & STREAM_WRITABLE) {
         if (outbox_resume(&back->out))
-            back->handler->on_writable(back);
+            back->base.handler->on_writable(&back->base);
     }
     const bool may_read = back->state != H1_BACK_CLOSED && !back->is_paused && !back->is_read_ended;
     if (may_read && (flags & STREAM_READABLE))
@@ -263,21 +264,20 @@ static void on_connected(struct stream *stream, enum reason reason)
     back->state = H1_BACK_IDLE;
     stream_set_callback(stream, on_event);
     stream_want(stream, true, false);
-    back->handler->on_connected(back);
+    back->base.handler->on_connected(&back->base);
     codec_uncork(back->codec);
     watch_stream(back);
 }
 
 enum err h1_back_connect(struct codec *codec, const struct address *to,
-                         const struct h1_back_handler *handler, void *user, struct h1_back **out)
+                         const struct back_handler *handler, void *user, struct h1_back **out)
 {
     struct h1_back *back = calloc(1, sizeof *back);
     if (back == NULL)
         return ERR_NO_MEMORY;
     back->magic = H1_BACK_MAGIC;
     back->codec = codec;
-    back->handler = handler;
-    back->user = user;
+    back->base = (struct back){&h1_back_class, handler, user};
     outbox_init(&back->out, codec, &back->stream, on_write_failed);
     loop_task_init(&back->failed_task, on_failed_task);
     arena_init(&back->arena, &codec->chunks, TRAILER_ARENA_BYTES);
@@ -288,21 +288,15 @@ enum err h1_back_connect(struct codec *codec, const struct address *to,
     return OK;
 }
 
-void h1_back_use(struct h1_back *back, const struct h1_back_handler *handler, void *user)
+void h1_back_use(struct h1_back *back, const struct back_handler *handler, void *user)
 {
     CHECK_OBJ(back, H1_BACK_MAGIC);
-    back->handler = handler;
-    back->user = user;
+    back->base.handler = handler;
+    back->base.user = user;
 }
 
-void h1_back_close(struct h1_back **taken)
+static void stop(struct h1_back *back)
 {
-    struct h1_back *back = *taken;
-    *taken = NULL;
-    if (back == NULL)
-        return;
-    CHECK_OBJ(back, H1_BACK_MAGIC);
-    const bool is_cut = back->state == H1_BACK_HEAD || back->state == H1_BACK_BODY;
     INVARIANT(back->state != H1_BACK_CLOSED);
     back->state = H1_BACK_CLOSED;
     list_remove(&back->pool_link);
@@ -311,6 +305,21 @@ void h1_back_close(struct h1_back **taken)
     outbox_fini(&back->out);
     inbox_fini(&back->in);
     arena_fini(&back->arena);
+}
+
+int h1_back_take_over(struct h1_back *back)
+{
+    CHECK_OBJ(back, H1_BACK_MAGIC);
+    const int fd = stream_take_fd(&back->stream);
+    stop(back);
+    return fd;
+}
+
+static void do_close(struct back *base)
+{
+    struct h1_back *back = h1_back_of(base);
+    const bool is_cut = back->state == H1_BACK_HEAD || back->state == H1_BACK_BODY;
+    stop(back);
     if (is_cut)
         stream_reset(&back->stream);
     else
@@ -320,7 +329,7 @@ void h1_back_close(struct h1_back **taken)
 /* ---- sending ---- */
 
 static void send_large_head(struct h1_back *back, const struct message *msg,
-                            const struct h1_request_edit *edit, size_t cap)
+                            const struct request_edit *edit, size_t cap)
 {
     size_t len;
     char *buf = malloc(cap);
@@ -331,7 +340,7 @@ static void send_large_head(struct h1_back *back, const struct message *msg,
     free(buf);
 }
 
-static size_t edit_size(const struct h1_request_edit *edit)
+static size_t edit_size(const struct request_edit *edit)
 {
     size_t size = HEAD_EXTRA_BYTES + edit->host.len + edit->request_id.len + edit->via.len;
     for (size_t i = 0; i < edit->line_count; i++)
@@ -339,10 +348,10 @@ static size_t edit_size(const struct h1_request_edit *edit)
     return size;
 }
 
-void h1_back_send_request(struct h1_back *back, const struct message *msg,
-                          const struct h1_request_edit *edit)
+static void do_send_request(struct back *base, const struct message *msg,
+                            const struct request_edit *edit)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     INVARIANT(back->state == H1_BACK_IDLE);
     back->method = msg->method;
     back->has_asked_upgrade = edit->is_upgrade_passed && msg->is_upgrade;
@@ -364,9 +373,9 @@ void h1_back_send_request(struct h1_back *back, const struct message *msg,
         send_large_head(back, msg, edit, cap);
 }
 
-void h1_back_send_body(struct h1_back *back, struct span bytes)
+static void do_send_body(struct back *base, struct span bytes)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     if (bytes.len == 0)
         return;
     char head[H1_CHUNK_HEAD_MAX];
@@ -378,64 +387,61 @@ void h1_back_send_body(struct h1_back *back, struct span bytes)
         outbox_put(&back->out, SPAN(H1_CHUNK_TAIL));
 }
 
-void h1_back_send_end(struct h1_back *back, struct span trailers)
+static void do_send_end(struct back *base, struct span trailers)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     if (back->is_request_done)
         return;
     back->is_request_done = true;
     if (back->request_framing != BODY_CHUNKED)
         return;
-    size_t len;
-    char last[H1_TRAILER_MAX_BYTES + 16];
-    if (h1_write_last_chunk(trailers, last, sizeof last, &len) == OK)
-        outbox_put(&back->out, span_make(last, len));
-    else
-        outbox_fail(&back->out);
+    outbox_put(&back->out, SPAN(H1_LAST_CHUNK));
+    outbox_put(&back->out, trailers);
+    outbox_put(&back->out, SPAN(H1_CHUNK_TAIL));
 }
 
-void h1_back_send_raw(struct h1_back *back, struct span bytes)
+static void do_send_raw(struct back *base, struct span bytes)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     outbox_put(&back->out, bytes);
 }
 
-void h1_back_send_fin(struct h1_back *back)
+static void do_send_fin(struct back *base)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     outbox_flush(&back->out);
     if (!back->out.is_failed && stream_shutdown_write(&back->stream) != OK)
         outbox_fail(&back->out);
 }
 
-void h1_back_flush(struct h1_back *back)
+static void do_flush(struct back *base)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     if (back->state == H1_BACK_CONNECTING || back->state == H1_BACK_CLOSED)
         return;
     outbox_flush(&back->out);
     watch_stream(back);
 }
 
-void h1_back_pause(struct h1_back *back)
+static void do_pause(struct back *base)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     back->is_paused = true;
     watch_stream(back);
 }
 
-void h1_back_resume(struct h1_back *back)
+static void do_resume(struct back *base)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     back->is_paused = false;
     if (back->out.is_failed)
         loop_defer(back->codec->loop, &back->failed_task);
     watch_stream(back);
 }
 
-void h1_back_start_tunnel(struct h1_back *back)
+static void do_start_tunnel(struct back *base)
 {
-    CHECK_OBJ(back, H1_BACK_MAGIC);
+    struct h1_back *back = h1_back_of(base);
     INVARIANT(back->state == H1_BACK_IDLE || back->state == H1_BACK_BODY);
     back->state = H1_BACK_TUNNEL;
 }
@@ -452,3 +458,43 @@ bool h1_back_is_stale(struct h1_back *back)
     CHECK_OBJ(back, H1_BACK_MAGIC);
     return back->stream.has_hung_up || stream_peek_dead(&back->stream);
 }
+
+static bool do_is_blocked(const struct back *base)
+{
+    return outbox_is_blocked(&((const struct h1_back *)base)->out);
+}
+
+static bool do_is_listening(const struct back *base)
+{
+    const struct h1_back *back = (const struct h1_back *)base;
+    return back->is_keep_alive && !back->stream.has_hung_up && !back->out.is_failed;
+}
+
+static bool do_is_unsent(const struct back *base)
+{
+    const struct h1_back *back = (const struct h1_back *)base;
+    return back->out.sent_bytes == back->sent_before;
+}
+
+static bool do_has_answered(const struct back *base)
+{
+    return ((const struct h1_back *)base)->has_answered;
+}
+
+static const struct back_class h1_back_class = {
+    .version = 1,
+    .send_request = do_send_request,
+    .send_body = do_send_body,
+    .send_end = do_send_end,
+    .send_raw = do_send_raw,
+    .send_fin = do_send_fin,
+    .start_tunnel = do_start_tunnel,
+    .flush = do_flush,
+    .is_blocked = do_is_blocked,
+    .is_listening = do_is_listening,
+    .is_unsent = do_is_unsent,
+    .has_answered = do_has_answered,
+    .pause = do_pause,
+    .resume = do_resume,
+    .close = do_close,
+};

@@ -6,15 +6,18 @@
 
 #include "base/check.h"
 #include "codec/h1_head.h"
+#include "http/local_reply.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-#define H1_FRONT_MAGIC 0xf1f1f1f1u
 #define HEAD_EXTRA_BYTES 2048
 #define TRAILER_ARENA_BYTES 32768
 
+static const struct front_class h1_front_class;
 static void front_next(struct h1_front *front);
+static void close_front(struct h1_front *front, enum stream_ending ending);
+static void do_flush(struct front *base);
 
 static bool is_closed(const struct h1_front *front)
 {
@@ -57,7 +60,7 @@ static void head_refused(struct h1_front *front, const struct h1_result *result)
     front->is_lost = true;
     front->is_reading = false;
     inbox_fini(&front->in);
-    front->handler->on_bad_request(front, result->reason, result->detail);
+    front->base.handler->on_bad_request(&front->base, result->reason, result->detail);
 }
 
 static void head_arrived(struct h1_front *front, struct message *msg)
@@ -65,13 +68,14 @@ static void head_arrived(struct h1_front *front, struct message *msg)
     wheel_clear(front->codec->loop->wheel, &front->timer);
     front->state = H1_FRONT_CALL;
     front->requests++;
+    front->version_minor = msg->version_minor;
     /* Behind a CONNECT that is refused there may be bytes that were meant for the tunnel. */
     front->may_persist = msg->is_keep_alive && !front->is_draining && !msg->is_connect;
     front->is_last = false;
     front->is_reading = false;
     h1_body_init(&front->body, msg->framing, msg->content_length, &front->arena);
     front->is_body_ended = front->body.is_done;
-    front->handler->on_request(front, msg);
+    front->base.handler->on_request(&front->base, msg);
 }
 
 static void head_is_partial(struct h1_front *front)
@@ -85,9 +89,30 @@ static void head_is_partial(struct h1_front *front)
                   mono_add(front->codec->loop->now, front->codec->header_timeout));
 }
 
+/* RFC 9113 section 3.4: who speaks HTTP/2 by prior knowledge says so in its first bytes. */
+static bool is_preface(const struct h1_front *front, struct span bytes)
+{
+    const size_t len = bytes.len < H2_PREFACE.len ? bytes.len : H2_PREFACE.len;
+    return front->requests == 0 && len > 0 && memcmp(bytes.data, H2_PREFACE.data, len) == 0;
+}
+
+/* The rest of the bytes goes along: h1_front_take_over hands it out. */
+static size_t feed_preface(struct h1_front *front, struct span bytes)
+{
+    if (bytes.len < H2_PREFACE.len) {
+        head_is_partial(front);
+        return 0;
+    }
+    front->rest = bytes;
+    front->base.handler->on_preface(&front->base);
+    return bytes.len;
+}
+
 static size_t feed_head(struct h1_front *front, struct span bytes)
 {
     struct codec *codec = front->codec;
+    if (is_preface(front, bytes))
+        return feed_preface(front, bytes);
     struct h1_result result =
         h1_scan_head(&front->scan, bytes.data, bytes.len, &codec->request_limits);
     if (result.step == H1_NEED_MORE) {
@@ -118,15 +143,15 @@ static size_t feed_body(struct h1_front *front, struct span bytes)
         if (event.kind == H1_CHUNK_MORE)
             break;
         if (event.kind == H1_CHUNK_DATA) {
-            front->handler->on_body(front, event.data);
+            front->base.handler->on_body(&front->base, event.data);
         } else if (event.kind == H1_CHUNK_END) {
             front->is_body_ended = true;
-            front->handler->on_body_end(front, h1_body_trailers(&front->body));
+            front->base.handler->on_body_end(&front->base, h1_body_trailers(&front->body));
         } else {
             front->is_body_ended = true;
             front->is_lost = true;
             front->may_persist = false;
-            front->handler->on_bad_body(front, event.reason, event.detail);
+            front->base.handler->on_bad_body(&front->base, event.reason, event.detail);
             return bytes.len;
         }
     }
@@ -145,7 +170,8 @@ static size_t feed(struct h1_front *front, struct span bytes)
     case H1_FRONT_TUNNEL:
         if (!front->is_reading)
             return 0;
-        front->handler->on_body(front, bytes); /* may stop the reading, but has taken these */
+        front->base.handler->on_body(&front->base,
+                                     bytes); /* may stop the reading, but has taken these */
         return bytes.len;
     default: /* LINGER, FLUSH: thrown away */ return bytes.len;
     }
@@ -168,7 +194,7 @@ static size_t feed_all(struct h1_front *front, struct span bytes)
 static void keep_rest(struct h1_front *front, struct span rest)
 {
     if (rest.len > 0 && !is_closed(front) && inbox_add(&front->in, rest) != OK)
-        h1_front_close(front, STREAM_END_RESET);
+        close_front(front, STREAM_END_RESET);
 }
 
 static void received(struct h1_front *front, struct span bytes)
@@ -179,7 +205,7 @@ static void received(struct h1_front *front, struct span bytes)
         return;
     }
     if (inbox_add(&front->in, bytes) != OK) {
-        h1_front_close(front, STREAM_END_RESET);
+        close_front(front, STREAM_END_RESET);
         return;
     }
     front_next(front);
@@ -195,9 +221,9 @@ static void front_next(struct h1_front *front)
 static void connection_lost(struct h1_front *front)
 {
     if (front->state == H1_FRONT_CALL || front->state == H1_FRONT_TUNNEL)
-        front->handler->on_hangup(front);
+        front->base.handler->on_hangup(&front->base);
     else
-        h1_front_close(front, STREAM_END_ORDERLY);
+        close_front(front, STREAM_END_ORDERLY);
 }
 
 static void on_next_task(struct loop_task *task)
@@ -218,23 +244,23 @@ static void end_idle(struct h1_front *front)
     inbox_fini(&front->in);
     front->state = H1_FRONT_FLUSH;
     if (!outbox_is_blocked(&front->out))
-        h1_front_close(front, STREAM_END_ORDERLY);
+        close_front(front, STREAM_END_ORDERLY);
 }
 
 static void caller_left(struct h1_front *front)
 {
     switch (front->state) {
-    case H1_FRONT_CALL: front->handler->on_hangup(front); break;
+    case H1_FRONT_CALL: front->base.handler->on_hangup(&front->base); break;
     case H1_FRONT_TUNNEL:
         if (front->is_body_ended)
             break;
         front->is_body_ended = true;
-        front->handler->on_body_end(front, SPAN_NONE);
+        front->base.handler->on_body_end(&front->base, SPAN_NONE);
         break;
     case H1_FRONT_FLUSH:
         break; /* it may still read what we send; a reset shows at the next write */
     case H1_FRONT_IDLE: end_idle(front); break;
-    default: h1_front_close(front, STREAM_END_ORDERLY); break;
+    default: close_front(front, STREAM_END_ORDERLY); break;
     }
 }
 
@@ -255,7 +281,7 @@ static void start_linger(struct h1_front *front)
     front->state = H1_FRONT_LINGER;
     inbox_fini(&front->in);
     if (stream_shutdown_write(&front->stream) != OK) {
-        h1_front_close(front, STREAM_END_ORDERLY);
+        close_front(front, STREAM_END_ORDERLY);
         return;
     }
     wheel_set(front->codec->loop->wheel, &front->timer,
@@ -267,7 +293,7 @@ static void sent_all(struct h1_front *front)
     if (front->state != H1_FRONT_FLUSH)
         return;
     if (front->is_body_ended && !front->is_lost && inbox_length(&front->in) == 0)
-        h1_front_close(front, STREAM_END_ORDERLY);
+        close_front(front, STREAM_END_ORDERLY);
     else
         start_linger(front);
 }
@@ -277,9 +303,10 @@ static void sent_all(struct h1_front *front)
 static void watch_reader(struct h1_front *front)
 {
     const bool is_answered = front->state == H1_FRONT_IDLE || front->state == H1_FRONT_FLUSH;
-    if (is_answered && outbox_is_blocked(&front->out))
+    const dur_ns most = front->codec->write_timeout;
+    if (is_answered && most > 0 && outbox_is_blocked(&front->out))
         wheel_set(front->codec->loop->wheel, &front->timer,
-                  mono_add(front->codec->loop->now, H1_FRONT_FLUSH_TIME));
+                  mono_add(front->codec->loop->now, most));
 }
 
 static void taken_all(struct h1_front *front)
@@ -292,7 +319,7 @@ static void taken_all(struct h1_front *front)
         if (inbox_length(&front->in) > 0)
             loop_defer(front->codec->loop, &front->next_task);
         break;
-    default: front->handler->on_writable(front); break;
+    default: front->base.handler->on_writable(&front->base); break;
     }
 }
 
@@ -310,7 +337,7 @@ static void on_event(struct stream *stream, unsigned flags)
     if (!is_closed(front) && (flags & STREAM_READABLE))
         front_readable(front);
     if (!is_closed(front) && (flags & STREAM_HANGUP) && front->state == H1_FRONT_CALL)
-        front->handler->on_hangup(front);
+        front->base.handler->on_hangup(&front->base);
     codec_uncork(front->codec);
     watch_stream(front);
 }
@@ -320,7 +347,8 @@ static void on_event(struct stream *stream, unsigned flags)
 static void on_closed(struct stream *stream)
 {
     struct h1_front *front = CONTAINER_OF(stream, struct h1_front, stream);
-    front->handler->on_gone(front);
+    front->base.handler->on_gone(&front->base);
+    inbox_fini(&front->in);
     front->magic = 0;
     free(front);
 }
@@ -333,7 +361,7 @@ static void on_timer(struct timer *timer, mono_ns now)
     if (front->state == H1_FRONT_HEAD)
         head_refused(front, &late);
     else
-        h1_front_close(front, STREAM_END_ORDERLY);
+        close_front(front, STREAM_END_ORDERLY);
 }
 
 static void on_write_failed(struct outbox *out)
@@ -342,7 +370,7 @@ static void on_write_failed(struct outbox *out)
     loop_defer(front->codec->loop, &front->next_task);
 }
 
-struct h1_front *h1_front_open(struct codec *codec, int fd, const struct h1_front_handler *handler,
+struct h1_front *h1_front_open(struct codec *codec, int fd, const struct front_handler *handler,
                                void *context)
 {
     struct h1_front *front = calloc(1, sizeof *front);
@@ -353,8 +381,9 @@ struct h1_front *h1_front_open(struct codec *codec, int fd, const struct h1_fron
     }
     front->magic = H1_FRONT_MAGIC;
     front->codec = codec;
-    front->handler = handler;
-    front->context = context;
+    front->base.class = &h1_front_class;
+    front->base.handler = handler;
+    front->base.context = context;
     front->is_body_ended = true;
     outbox_init(&front->out, codec, &front->stream, on_write_failed);
     arena_init(&front->arena, &codec->chunks, TRAILER_ARENA_BYTES);
@@ -366,22 +395,34 @@ struct h1_front *h1_front_open(struct codec *codec, int fd, const struct h1_fron
     return front;
 }
 
-void h1_front_close(struct h1_front *front, enum stream_ending ending)
+static void stop(struct h1_front *front)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    front->state = H1_FRONT_CLOSED;
+    list_remove(&front->idle_link);
+    wheel_clear(front->codec->loop->wheel, &front->timer);
+    loop_task_cancel(&front->next_task);
+    outbox_fini(&front->out);
+    arena_fini(&front->arena);
+}
+
+int h1_front_take_over(struct h1_front *front, struct span *rest)
+{
+    *rest = front->rest;
+    const int fd = stream_take_fd(&front->stream);
+    stop(front);
+    return fd;
+}
+
+static void close_front(struct h1_front *front, enum stream_ending ending)
+{
     if (is_closed(front))
         return;
     if (ending == STREAM_END_ORDERLY)
         outbox_flush(&front->out);
     if (outbox_is_blocked(&front->out) || front->out.is_failed)
         ending = STREAM_END_RESET; /* what is cut short must not look whole */
-    front->state = H1_FRONT_CLOSED;
-    list_remove(&front->idle_link);
-    wheel_clear(front->codec->loop->wheel, &front->timer);
-    loop_task_cancel(&front->next_task);
-    outbox_fini(&front->out);
+    stop(front);
     inbox_fini(&front->in);
-    arena_fini(&front->arena);
     if (ending == STREAM_END_RESET)
         stream_reset(&front->stream);
     else
@@ -398,10 +439,10 @@ void h1_front_drain(struct h1_front *front)
     watch_stream(front);
 }
 
-void h1_front_finish(struct h1_front *front, bool is_last)
+static void do_finish(struct front *base, bool is_last)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
-    front->user = NULL;
+    struct h1_front *front = h1_front_of(base);
+    front->base.user = NULL;
     if (is_closed(front))
         return;
     arena_fini(&front->arena);
@@ -417,7 +458,7 @@ void h1_front_finish(struct h1_front *front, bool is_last)
     outbox_flush(&front->out);
     front->state = H1_FRONT_FLUSH;
     if (front->out.is_failed)
-        h1_front_close(front, STREAM_END_RESET);
+        close_front(front, STREAM_END_RESET);
     else if (!outbox_is_blocked(&front->out))
         sent_all(front);
     else
@@ -425,9 +466,9 @@ void h1_front_finish(struct h1_front *front, bool is_last)
     watch_stream(front);
 }
 
-void h1_front_read_body(struct h1_front *front, bool is_wanted)
+static void do_read_body(struct front *base, bool is_wanted)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    struct h1_front *front = h1_front_of(base);
     if (is_closed(front) || front->is_reading == is_wanted)
         return;
     front->is_reading = is_wanted;
@@ -436,20 +477,10 @@ void h1_front_read_body(struct h1_front *front, bool is_wanted)
     watch_stream(front);
 }
 
-void h1_front_start_tunnel(struct h1_front *front)
-{
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
-    INVARIANT(front->state == H1_FRONT_CALL);
-    front->state = H1_FRONT_TUNNEL;
-    front->is_reading = false;
-    front->is_body_ended = false;
-    front->may_persist = false;
-}
-
 /* ---- sending ---- */
 
 static void send_head(struct h1_front *front, const struct message *msg,
-                      const struct h1_response_edit *edit)
+                      const struct response_edit *edit)
 {
     size_t len;
     size_t cap = msg->raw.len + HEAD_EXTRA_BYTES + edit->via.len;
@@ -468,26 +499,67 @@ static void send_head(struct h1_front *front, const struct message *msg,
     free(buf);
 }
 
-void h1_front_send_interim(struct h1_front *front, const struct message *msg)
+static void do_send_interim(struct front *base, const struct message *msg)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
-    const struct h1_response_edit edit = {.framing = BODY_NONE};
+    struct h1_front *front = h1_front_of(base);
+    const struct response_edit edit = {.framing = BODY_NONE};
     send_head(front, msg, &edit);
 }
 
-void h1_front_send_head(struct h1_front *front, const struct message *msg,
-                        const struct h1_response_edit *edit)
+static enum h1_connection connection_word(const struct h1_front *front,
+                                          const struct response_edit *edit)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
-    front->out_framing = edit->framing;
-    if (edit->connection == H1_CONNECTION_CLOSE || edit->framing == BODY_UNTIL_CLOSE)
-        front->is_last = true;
-    send_head(front, msg, edit);
+    if (edit->connection == H1_CONNECTION_CLOSE || edit->framing == BODY_UNTIL_CLOSE ||
+        !front->may_persist)
+        return H1_CONNECTION_CLOSE;
+    return front->version_minor == 0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
 }
 
-void h1_front_send_body(struct h1_front *front, struct span bytes)
+static void do_send_head(struct front *base, const struct message *msg,
+                         const struct response_edit *edit)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    struct h1_front *front = h1_front_of(base);
+    struct response_edit framed = *edit;
+    framed.framing = h1_response_framing(msg, front->version_minor);
+    framed.connection = connection_word(front, &framed);
+    front->out_framing = framed.framing;
+    if (framed.connection == H1_CONNECTION_CLOSE)
+        front->is_last = true;
+    send_head(front, msg, &framed);
+}
+
+static void do_send_reply(struct front *base, struct local_reply *reply)
+{
+    struct h1_front *front = h1_front_of(base);
+    char text[LOCAL_REPLY_MAX];
+    size_t len;
+    const bool may_persist = front->may_persist && front->is_body_ended;
+    reply->is_last = !may_persist;
+    reply->is_keep_alive_said = may_persist && front->version_minor == 0;
+    if (local_reply_write(reply, text, sizeof text, &len) == OK)
+        outbox_put(&front->out, span_make(text, len));
+    do_flush(base);
+}
+
+static void do_start_tunnel(struct front *base, const struct message *msg,
+                            const struct response_edit *edit)
+{
+    struct h1_front *front = h1_front_of(base);
+    INVARIANT(front->state == H1_FRONT_CALL);
+    if (msg == NULL)
+        outbox_put(&front->out, SPAN("HTTP/1.1 200 Connection established\r\n\r\n"));
+    else
+        send_head(front, msg, edit);
+    codec_uncork(front->codec);
+    front->state = H1_FRONT_TUNNEL;
+    front->is_reading = false;
+    front->is_body_ended = false;
+    front->may_persist = false;
+}
+
+static void do_send_body(struct front *base, struct span bytes)
+{
+    struct h1_front *front = h1_front_of(base);
     if (bytes.len == 0)
         return;
     char head[H1_CHUNK_HEAD_MAX];
@@ -499,36 +571,60 @@ void h1_front_send_body(struct h1_front *front, struct span bytes)
         outbox_put(&front->out, SPAN(H1_CHUNK_TAIL));
 }
 
-void h1_front_send_end(struct h1_front *front, struct span trailers)
+static void do_send_end(struct front *base, struct span trailers)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    struct h1_front *front = h1_front_of(base);
     if (front->out_framing != BODY_CHUNKED)
         return;
-    size_t len;
-    char last[H1_TRAILER_MAX_BYTES + 16];
-    if (h1_write_last_chunk(trailers, last, sizeof last, &len) == OK)
-        outbox_put(&front->out, span_make(last, len));
-    else
-        outbox_fail(&front->out);
+    outbox_put(&front->out, SPAN(H1_LAST_CHUNK));
+    outbox_put(&front->out, trailers);
+    outbox_put(&front->out, SPAN(H1_CHUNK_TAIL));
 }
 
-void h1_front_send_raw(struct h1_front *front, struct span bytes)
+static void do_send_raw(struct front *base, struct span bytes)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    struct h1_front *front = h1_front_of(base);
     outbox_put(&front->out, bytes);
 }
 
-void h1_front_send_fin(struct h1_front *front)
+static void do_send_fin(struct front *base)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    struct h1_front *front = h1_front_of(base);
     outbox_flush(&front->out);
     if (!front->out.is_failed && stream_shutdown_write(&front->stream) != OK)
         outbox_fail(&front->out);
 }
 
-void h1_front_flush(struct h1_front *front)
+static void do_flush(struct front *base)
 {
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    struct h1_front *front = h1_front_of(base);
     codec_uncork(front->codec);
     watch_stream(front);
 }
+
+static bool do_is_blocked(const struct front *base)
+{
+    return outbox_is_blocked(&((const struct h1_front *)base)->out);
+}
+
+static void do_close(struct front *base, enum stream_ending ending)
+{
+    close_front(h1_front_of(base), ending);
+}
+
+static const struct front_class h1_front_class = {
+    .version = 1,
+    .read_body = do_read_body,
+    .send_interim = do_send_interim,
+    .send_head = do_send_head,
+    .send_reply = do_send_reply,
+    .send_body = do_send_body,
+    .send_end = do_send_end,
+    .start_tunnel = do_start_tunnel,
+    .send_raw = do_send_raw,
+    .send_fin = do_send_fin,
+    .flush = do_flush,
+    .is_blocked = do_is_blocked,
+    .finish = do_finish,
+    .close = do_close,
+};

@@ -145,6 +145,7 @@ static const char *read_fields(struct span lines, uint32_t max_headers, struct m
         header->value = bytes_trim(span_make(value, (size_t)(cr - value)));
         header->id = (uint8_t)header_id_from(at, name_len);
         header->is_nominated = false;
+        header->is_sensitive = false;
         if (header->id != HEADER_OTHER) {
             const char *fault = note_field(header, facts);
             if (fault)

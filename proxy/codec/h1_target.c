@@ -9,7 +9,6 @@
 static const char *read_version(struct span text, struct message *msg);
 static const char *read_target(struct message *msg);
 static const char *read_absolute(struct message *msg);
-static void split_path(struct span text, struct message *msg);
 
 const char *h1_read_request_line(struct span line, struct message *msg)
 {
@@ -67,7 +66,7 @@ static const char *read_target(struct message *msg)
         return msg->port > 0 ? NULL : "the target of CONNECT has no port";
     }
     if (msg->target.data[0] == '/') {
-        split_path(msg->target, msg);
+        h1_split_path(msg->target, msg);
         return NULL;
     }
     if (msg->target.len == 1 && msg->target.data[0] == '*') {
@@ -92,13 +91,13 @@ static const char *read_absolute(struct message *msg)
     if (fault)
         return fault;
     msg->is_absolute_form = true;
-    split_path(span_make(rest.data + len, rest.len - len), msg);
+    h1_split_path(span_make(rest.data + len, rest.len - len), msg);
     if (msg->path.len == 0)
         msg->path = msg->method == METHOD_OPTIONS && !msg->query.data ? SPAN("*") : SPAN("/");
     return NULL;
 }
 
-static void split_path(struct span text, struct message *msg)
+void h1_split_path(struct span text, struct message *msg)
 {
     const char *mark = text.len > 0 ? memchr(text.data, '?', text.len) : NULL;
     msg->path = text;

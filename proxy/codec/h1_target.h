@@ -12,4 +12,7 @@ const char *h1_read_request_line(struct span line, struct message *msg);
 const char *h1_read_authority(struct span text, struct message *msg);
 /* Takes `text` as the message's authority: host, port. NULL, or what is wrong; static. */
 
+void h1_split_path(struct span text, struct message *msg);
+/* "/a?b": path and query of `msg`. */
+
 #endif

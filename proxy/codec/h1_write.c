@@ -12,7 +12,7 @@
 /* What decides whether a field of the message passes. */
 struct filter {
     uint64_t cut_ids; /* bit per enum header_id, beside hop_is_cut */
-    const struct h1_line *lines;
+    const struct header_line *lines;
     size_t line_count;
 };
 
@@ -20,12 +20,12 @@ static void put_via(struct pen *pen, const struct message *msg, struct span pseu
 static void put_target(struct pen *pen, const struct message *msg);
 static void put_framing(struct pen *pen, enum body_framing framing, uint64_t length);
 static void put_request_connection(struct pen *pen, const struct message *msg,
-                                   const struct h1_request_edit *edit);
+                                   const struct request_edit *edit);
 static void put_response_connection(struct pen *pen, const struct message *msg,
-                                    const struct h1_response_edit *edit);
+                                    const struct response_edit *edit);
 static void put_kept_fields(struct pen *pen, const struct message *msg,
                             const struct filter *filter);
-static void put_lines(struct pen *pen, const struct h1_line *lines, size_t count);
+static void put_lines(struct pen *pen, const struct header_line *lines, size_t count);
 static enum err finish(struct pen *pen, size_t *len);
 
 static uint64_t bit(enum header_id id)
@@ -33,7 +33,7 @@ static uint64_t bit(enum header_id id)
     return UINT64_C(1) << id;
 }
 
-enum err h1_write_request(const struct message *msg, const struct h1_request_edit *edit, char *buf,
+enum err h1_write_request(const struct message *msg, const struct request_edit *edit, char *buf,
                           size_t cap, size_t *len)
 {
     struct pen pen = {.buf = buf, .cap = cap};
@@ -69,8 +69,8 @@ enum err h1_write_request(const struct message *msg, const struct h1_request_edi
     return finish(&pen, len);
 }
 
-enum err h1_write_response(const struct message *msg, const struct h1_response_edit *edit,
-                           char *buf, size_t cap, size_t *len)
+enum err h1_write_response(const struct message *msg, const struct response_edit *edit, char *buf,
+                           size_t cap, size_t *len)
 {
     struct pen pen = {.buf = buf, .cap = cap};
     struct filter filter = {.lines = edit->lines, .line_count = edit->line_count};
@@ -80,18 +80,19 @@ enum err h1_write_response(const struct message *msg, const struct h1_response_e
     pen_put(&pen, SPAN(" "));
     pen_put(&pen, msg->status_text);
     pen_put(&pen, SPAN("\r\n"));
-    if (edit->retries != H1_RETRIES_PASS)
+    if (edit->retries != RETRIES_PASS)
         filter.cut_ids |= bit(HEADER_X_OUTRIGGER_RETRIES);
     if (edit->framing != BODY_CHUNKED)
         filter.cut_ids |= bit(HEADER_TRAILER);
     put_kept_fields(&pen, msg, &filter);
     if (edit->framing == BODY_CHUNKED)
         put_framing(&pen, BODY_CHUNKED, 0);
-    else if (edit->framing != BODY_UNTIL_CLOSE && msg->has_content_length)
+    else if (edit->framing == BODY_LENGTH ||
+             (edit->framing == BODY_NONE && msg->has_content_length))
         put_framing(&pen, BODY_LENGTH, msg->content_length);
     put_response_connection(&pen, msg, edit);
     put_via(&pen, msg, edit->via);
-    if (edit->retries == H1_RETRIES_EXHAUSTED)
+    if (edit->retries == RETRIES_EXHAUSTED)
         pen_field(&pen, SPAN("x-outrigger-retries"), SPAN("exhausted"));
     put_lines(&pen, edit->lines, edit->line_count);
     return finish(&pen, len);
@@ -114,14 +115,6 @@ size_t h1_write_chunk_head(char *buf, uint64_t size)
     buf[digits] = '\r';
     buf[digits + 1] = '\n';
     return digits + CRLF_LEN;
-}
-
-enum err h1_write_last_chunk(struct span trailers, char *buf, size_t cap, size_t *len)
-{
-    struct pen pen = {.buf = buf, .cap = cap};
-    pen_put(&pen, SPAN("0\r\n"));
-    pen_put(&pen, trailers);
-    return finish(&pen, len);
 }
 
 static void put_target(struct pen *pen, const struct message *msg)
@@ -147,7 +140,7 @@ static void put_framing(struct pen *pen, enum body_framing framing, uint64_t len
 
 /* RFC 9110 sections 7.6.1, 7.8, 10.1.4: what we say for this hop is named in Connection. */
 static void put_request_connection(struct pen *pen, const struct message *msg,
-                                   const struct h1_request_edit *edit)
+                                   const struct request_edit *edit)
 {
     bool is_upgrade = edit->is_upgrade_passed && msg->is_upgrade;
     if (is_upgrade)
@@ -169,7 +162,7 @@ static void put_request_connection(struct pen *pen, const struct message *msg,
 }
 
 static void put_response_connection(struct pen *pen, const struct message *msg,
-                                    const struct h1_response_edit *edit)
+                                    const struct response_edit *edit)
 {
     if (edit->is_upgrade_passed && msg->upgrade.len > 0) {
         pen_field(pen, SPAN("upgrade"), msg->upgrade);
@@ -189,7 +182,9 @@ static void put_via(struct pen *pen, const struct message *msg, struct span pseu
 {
     if (!pseudonym.data)
         return;
-    pen_put(pen, msg->version_minor > 0 ? SPAN("via: 1.1 ") : SPAN("via: 1.0 "));
+    pen_put(pen, SPAN("via: "));
+    pen_put(pen, message_version(msg));
+    pen_put(pen, SPAN(" "));
     pen_put(pen, pseudonym);
     pen_put(pen, SPAN("\r\n"));
 }
@@ -226,13 +221,13 @@ static void put_kept_fields(struct pen *pen, const struct message *msg, const st
         pen_put(pen, span_make(run, (size_t)(end - run)));
 }
 
-static void put_lines(struct pen *pen, const struct h1_line *lines, size_t count)
+static void put_lines(struct pen *pen, const struct header_line *lines, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         pen_field(pen, lines[i].name, lines[i].value);
 }
 
-/* The empty line that ends every head and every chunked body. */
+/* The empty line that ends every head. */
 static enum err finish(struct pen *pen, size_t *len)
 {
     pen_put(pen, SPAN("\r\n"));

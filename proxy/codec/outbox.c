@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "codec/codec.h"
+#include "codec/h2_session.h"
 #include "net/stream.h"
 
 #include <stdlib.h>
@@ -18,6 +19,7 @@ void codec_init(struct codec *codec, struct loop *loop)
 
 void codec_fini(struct codec *codec)
 {
+    h2_codec_free(codec);
     arena_pool_fini(&codec->chunks);
 }
 

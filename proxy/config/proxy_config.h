@@ -45,7 +45,14 @@ struct limits_config {
     uint32_t max_series;
     dur_ns header_timeout;     /* 0 = off */
     dur_ns body_idle_timeout;  /* 0 = off */
+    dur_ns write_timeout;      /* 0 = off */
     uint64_t max_memory_bytes; /* 0 = not named: ask cgroup_memory_limit */
+};
+
+struct http2_config {
+    uint32_t max_concurrent_streams; /* of a caller's connection */
+    dur_ns keep_alive_interval;      /* 0 = no PINGs */
+    dur_ns keep_alive_timeout;
 };
 
 enum drain_mode { DRAIN_SERVE = 0, DRAIN_REFUSE };
@@ -78,6 +85,7 @@ struct proxy_config {
     struct admin_listen_config admin;
     struct address_list metrics;
     struct limits_config limits;
+    struct http2_config http2;
     struct drain_config drain;
     dur_ns detect_timeout;
     struct port_list opaque_ports;

@@ -13,9 +13,9 @@
         .name = "tls", .type = FIELD_LATER, .doc = "TLS on this port"                              \
     }
 
-static const struct word protocol_words[] = {{"auto", PROTOCOL_AUTO}, {"http1", PROTOCOL_HTTP1},
-                                             {"http2", WORD_LATER},   {"grpc", WORD_LATER},
-                                             {"tcp", WORD_LATER},     {NULL, 0}};
+static const struct word protocol_words[] = {{"auto", PROTOCOL_AUTO},   {"http1", PROTOCOL_HTTP1},
+                                             {"http2", PROTOCOL_HTTP2}, {"grpc", PROTOCOL_GRPC},
+                                             {"tcp", WORD_LATER},       {NULL, 0}};
 static const struct word drain_words[] = {
     {"serve", DRAIN_SERVE}, {"refuse", DRAIN_REFUSE}, {NULL, 0}};
 static const struct word format_words[] = {
@@ -193,6 +193,13 @@ static const struct field limits_fields[] = {
      DURATION_OF(0, MAX_DURATION),
      .preset = "60s",
      .doc = "for the next byte of a request's body, until the response head; 0s: no limit"},
+    {.name = "writeTimeout",
+     .type = FIELD_DURATION,
+     FIELD_AT(struct limits_config, write_timeout),
+     DURATION_OF(0, MAX_DURATION),
+     .preset = "30s",
+     .doc = "for a caller, or an HTTP/2 peer, to take the next byte of what waits for it after the "
+            "call; 0s: no limit"},
     {.name = "maxMemory",
      .type = FIELD_SIZE,
      FIELD_AT(struct limits_config, max_memory_bytes),
@@ -204,6 +211,32 @@ static const struct block limits_block = {
     .name = "limits",
     BLOCK_FIELDS(limits_fields),
     .doc = "What the app, or who pretends to be it, may use up."};
+
+static const struct field http2_fields[] = {
+    {.name = "maxConcurrentStreams",
+     .type = FIELD_COUNT,
+     FIELD_AT(struct http2_config, max_concurrent_streams),
+     .min = 1,
+     .max = 1000000,
+     .preset = "1000",
+     .unit = "streams",
+     .doc = "of one connection of the app; further ones are refused, and may be sent again"},
+    {.name = "keepAliveInterval",
+     .type = FIELD_DURATION,
+     FIELD_AT(struct http2_config, keep_alive_interval),
+     DURATION_OF(0, MAX_DURATION),
+     .preset = "5m30s",
+     .doc = "silence on a connection with open streams, on either side, after which a PING asks "
+            "whether the peer is there; gRPC servers take it ill below 5m; 0s: never"},
+    {.name = "keepAliveTimeout",
+     .type = FIELD_DURATION,
+     FIELD_AT(struct http2_config, keep_alive_timeout),
+     DURATION_OF(NS_PER_MS, MAX_DURATION),
+     .preset = "20s",
+     .doc = "for the answer to a PING; then the connection is closed"},
+};
+static const struct block http2_block = {
+    .name = "http2", BLOCK_FIELDS(http2_fields), .doc = "Connections that speak HTTP/2."};
 
 static const struct field drain_fields[] = {
     {.name = "mode",
@@ -275,6 +308,12 @@ static const struct field proxy_spec_fields[] = {
      .block = &limits_block,
      .preset = "{}",
      .doc = "what the app may use up"},
+    {.name = "http2",
+     .type = FIELD_BLOCK,
+     .offset = offsetof(struct proxy_config, http2),
+     .block = &http2_block,
+     .preset = "{}",
+     .doc = "connections that speak HTTP/2"},
     {.name = "drain",
      .type = FIELD_BLOCK,
      .offset = offsetof(struct proxy_config, drain),
@@ -456,7 +495,7 @@ static bool is_same_limits(const struct limits_config *a, const struct limits_co
     return a->max_connections == b->max_connections && a->max_line_bytes == b->max_line_bytes &&
            a->max_header_bytes == b->max_header_bytes && a->max_headers == b->max_headers &&
            a->max_series == b->max_series && a->header_timeout == b->header_timeout &&
-           a->body_idle_timeout == b->body_idle_timeout &&
+           a->body_idle_timeout == b->body_idle_timeout && a->write_timeout == b->write_timeout &&
            a->max_memory_bytes == b->max_memory_bytes;
 }
 
@@ -480,6 +519,9 @@ size_t proxy_config_restarts(const struct proxy_config *running, const struct pr
                       strcmp(a->admin.token_file, b->admin.token_file) == 0},
         {"metrics", is_same_list(&a->metrics, &b->metrics)},
         {"limits", is_same_limits(&a->limits, &b->limits)},
+        {"http2", a->http2.max_concurrent_streams == b->http2.max_concurrent_streams &&
+                      a->http2.keep_alive_interval == b->http2.keep_alive_interval &&
+                      a->http2.keep_alive_timeout == b->http2.keep_alive_timeout},
         {"drain", a->drain.mode == b->drain.mode && a->drain.timeout == b->drain.timeout},
         {"detectTimeout", a->detect_timeout == b->detect_timeout},
         {"opaquePorts", is_same_ports(&a->opaque_ports, &b->opaque_ports)},

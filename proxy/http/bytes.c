@@ -42,6 +42,21 @@ bool bytes_next_item(struct span *rest, struct span *item)
     return false;
 }
 
+bool bytes_next_line(struct span *rest, struct span *name, struct span *value)
+{
+    const char *cr = rest->len > 0 ? memchr(rest->data, '\r', rest->len) : NULL;
+    if (cr == NULL || (size_t)(cr - rest->data) + 2 > rest->len)
+        return false;
+    const size_t len = (size_t)(cr - rest->data);
+    const char *colon = memchr(rest->data, ':', len);
+    if (colon == NULL)
+        return false;
+    *name = span_make(rest->data, (size_t)(colon - rest->data));
+    *value = bytes_trim(span_make(colon + 1, len - name->len - 1));
+    *rest = span_make(cr + 2, rest->len - len - 2);
+    return true;
+}
+
 bool bytes_decimal(struct span digits, uint64_t *value)
 {
     uint64_t sum = 0;

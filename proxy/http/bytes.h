@@ -56,6 +56,10 @@ bool bytes_next_item(struct span *rest, struct span *item);
 /* Takes the next member of a comma-separated list (RFC 9110 section 5.6.1), trimmed, empty ones
  * skipped; false at the end. Quoted strings are not looked into: for lists of tokens. */
 
+bool bytes_next_line(struct span *rest, struct span *name, struct span *value);
+/* Takes the next of "name: value CRLF" lines, trimmed; false at the end, and at what is no such
+ * line. */
+
 bool bytes_decimal(struct span digits, uint64_t *value);
 /* One or more digits and nothing else, without overflow? Then `*value` is the number. */
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #define GRPC_STATUS_MAX 16
-#define GRPC_STATUS_UNKNOWN 2
 #define TIMEOUT_MAX_DIGITS 8
 #define TIMEOUT_MAX_VALUE 99999999
 
@@ -39,8 +38,23 @@ int grpc_status_from(struct span value)
     if (!value.data)
         return -1;
     if (!bytes_decimal(value, &status) || status > GRPC_STATUS_MAX)
-        return GRPC_STATUS_UNKNOWN;
+        return GRPC_UNKNOWN;
     return (int)status;
+}
+
+int grpc_status_from_http(int status)
+{
+    switch (status) {
+    case 400: return 13; /* INTERNAL */
+    case 401: return 16; /* UNAUTHENTICATED */
+    case 403: return 7;  /* PERMISSION_DENIED */
+    case 404: return 12; /* UNIMPLEMENTED */
+    case 429:
+    case 502:
+    case 503:
+    case 504: return 14; /* UNAVAILABLE */
+    default: return GRPC_UNKNOWN;
+    }
 }
 
 dur_ns grpc_timeout_from(struct span value)

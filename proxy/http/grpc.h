@@ -14,6 +14,11 @@ bool grpc_is_content_type(struct span value);
 int grpc_status_from(struct span value);
 /* 0..16; 2 (UNKNOWN) for what gRPC does not define; -1 when `value` is absent. */
 
+#define GRPC_UNKNOWN 2
+
+int grpc_status_from_http(int status);
+/* What an answer without grpc-status means by its HTTP status (gRPC's http-grpc-status-mapping). */
+
 dur_ns grpc_timeout_from(struct span value);
 /* "100m" is 100 ms; units H M S m u n, at most 8 digits; DUR_FOREVER when absent or malformed. */
 

@@ -25,6 +25,13 @@ const struct header *message_find_name(const struct message *msg, struct span na
     return NULL;
 }
 
+struct span message_version(const struct message *msg)
+{
+    if (msg->version_major == 2)
+        return SPAN("2");
+    return msg->version_minor > 0 ? SPAN("1.1") : SPAN("1.0");
+}
+
 struct span message_value(const struct message *msg, enum header_id id)
 {
     const struct header *header = message_find(msg, id);

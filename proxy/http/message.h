@@ -33,18 +33,22 @@ struct header {
     struct span name;
     struct span value; /* without the white space around it */
     uint8_t id;        /* enum header_id */
-    bool is_nominated; /* named by a Connection option: for this hop only */
+    bool is_nominated; /* named by a Connection option, or folded into another line: not passed */
+    bool is_sensitive; /* HPACK "never indexed": so it must stay (RFC 7541 section 6.2.3) */
 };
 
 struct message {
     enum message_kind kind;
-    uint8_t version_minor; /* of HTTP/1.x: 0 or 1 */
-    struct span raw;       /* the whole head, the empty line included */
+    uint8_t version_major; /* of the HTTP it came in: 2, else HTTP/1.x */
+    uint8_t version_minor; /* of HTTP/1.x: 0 or 1; of HTTP/2: 1, as what it can be bridged to */
+    struct span raw;       /* the whole head, the empty line included; of HTTP/2 as codec/h2_head
+                              wrote it: every field is a line of HTTP/1.1 */
     struct header *headers;
     uint16_t header_count;
     uint64_t present; /* bit per enum header_id that occurs */
 
     enum body_framing framing;
+    bool is_whole;           /* HTTP/2: the stream ended with this head */
     uint64_t content_length; /* valid with has_content_length; the length of the body when framing
                                 is BODY_LENGTH */
     bool has_content_length; /* a response to HEAD and a 304 may have one and no body */
@@ -86,6 +90,9 @@ static inline bool message_has(const struct message *msg, enum header_id id)
 {
     return (msg->present >> id) & 1;
 }
+
+struct span message_version(const struct message *msg);
+/* "1.0", "1.1" or "2": for Via (RFC 9110 section 7.6.3). */
 
 struct span message_value(const struct message *msg, enum header_id id);
 /* The value of the first field of that name, SPAN_NONE when there is none. */

@@ -182,12 +182,8 @@ static void on_close_task(struct loop_task *task)
     finish_close(CONTAINER_OF(task, struct stream, task));
 }
 
-static void close_with(struct stream *stream, enum stream_ending ending)
+static void let_go(struct stream *stream)
 {
-    CHECK_OBJ(stream, STREAM_MAGIC);
-    if (stream->state == STREAM_CLOSED) {
-        return;
-    }
     stream->state = STREAM_CLOSED;
     list_remove(&stream->interest);
     loop_task_cancel(&stream->task);
@@ -197,10 +193,29 @@ static void close_with(struct stream *stream, enum stream_ending ending)
         stream->task.run = on_close_task;
         loop_defer(stream->loop, &stream->task);
     }
+}
+
+static void close_with(struct stream *stream, enum stream_ending ending)
+{
+    CHECK_OBJ(stream, STREAM_MAGIC);
+    if (stream->state == STREAM_CLOSED) {
+        return;
+    }
+    let_go(stream);
     if (stream->fd >= 0) {
         stream->class->close(stream, ending);
         stream->fd = -1;
     }
+}
+
+int stream_take_fd(struct stream *stream)
+{
+    CHECK_OBJ(stream, STREAM_MAGIC);
+    INVARIANT(stream->state == STREAM_OPEN);
+    const int fd = stream->fd;
+    let_go(stream);
+    stream->fd = -1;
+    return fd;
 }
 
 void stream_close(struct stream *stream)
@@ -243,6 +258,12 @@ enum err stream_shutdown_write(struct stream *stream)
     CHECK_OBJ(stream, STREAM_MAGIC);
     INVARIANT(stream->state == STREAM_OPEN);
     return stream->class->shutdown_write(stream);
+}
+
+bool stream_has_ended(struct stream *stream)
+{
+    CHECK_OBJ(stream, STREAM_MAGIC);
+    return stream->state != STREAM_OPEN || stream->class->has_ended(stream);
 }
 
 bool stream_peek_dead(struct stream *stream)

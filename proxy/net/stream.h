@@ -64,6 +64,7 @@ struct stream_class {
     ssize_t (*sendv)(struct stream *stream, const struct iovec *parts, int count);
     enum err (*shutdown_write)(struct stream *stream);
     bool (*is_dead)(struct stream *stream);
+    bool (*has_ended)(struct stream *stream);
     void (*close)(struct stream *stream, enum stream_ending ending);
 };
 
@@ -110,6 +111,10 @@ void stream_close(struct stream *stream);
 void stream_reset(struct stream *stream);
 /* stream_close with RST: for a message that was cut short, so that the peer cannot take it for
  * whole. */
+
+int stream_take_fd(struct stream *stream);
+/* Of an open stream: as stream_close, but the descriptor stays open and is the caller's, who may
+ * open another stream with it at once. */
 
 void stream_want_apply(struct stream *stream);
 /* Slow half of stream_want. */
@@ -161,6 +166,10 @@ static inline ssize_t stream_send(struct stream *stream, const void *bytes, size
 
 enum err MUST_CHECK stream_shutdown_write(struct stream *stream);
 /* Half-close: the peer reads our end, we still read. ERR_SYSTEM when the peer has already gone. */
+
+bool stream_has_ended(struct stream *stream);
+/* Of an idle connection on which the peer may speak at any time: has it sent FIN or RST? Bytes that
+ * wait to be read are none of these. One recv(MSG_PEEK). */
 
 bool stream_peek_dead(struct stream *stream);
 /* Of an idle connection: has the peer sent FIN, RST, or bytes that nobody asked for? One

@@ -48,14 +48,31 @@ static enum err tcp_shutdown_write(struct stream *stream)
     return OK;
 }
 
-static bool tcp_is_dead(struct stream *stream)
+static ssize_t peek(const struct stream *stream)
 {
     char byte;
     ssize_t got;
     do {
         got = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
-    return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+    return got;
+}
+
+static bool is_gone(ssize_t got)
+{
+    return got < 0 && errno != EAGAIN && errno != EWOULDBLOCK;
+}
+
+static bool tcp_is_dead(struct stream *stream)
+{
+    const ssize_t got = peek(stream);
+    return got >= 0 || is_gone(got);
+}
+
+static bool tcp_has_ended(struct stream *stream)
+{
+    const ssize_t got = peek(stream);
+    return got == 0 || is_gone(got);
 }
 
 static void tcp_close(struct stream *stream, enum stream_ending ending)
@@ -73,6 +90,7 @@ const struct stream_class tcp_class = {.name = "tcp",
                                        .sendv = tcp_sendv,
                                        .shutdown_write = tcp_shutdown_write,
                                        .is_dead = tcp_is_dead,
+                                       .has_ended = tcp_has_ended,
                                        .close = tcp_close};
 
 enum reason tcp_connect_reason(int error)

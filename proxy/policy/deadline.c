@@ -23,6 +23,12 @@ void deadline_init(struct deadline *deadline, dur_ns request, dur_ns from_caller
     deadline->attempt_at = MONO_NEVER;
     deadline->connect_at = MONO_NEVER;
     deadline->paused_at = MONO_NEVER;
+    deadline->fixed_at = MONO_NEVER;
+}
+
+void deadline_fix(struct deadline *deadline, mono_ns at)
+{
+    deadline->fixed_at = at;
 }
 
 void deadline_start_attempt(struct deadline *deadline, const struct timeouts_config *cfg,
@@ -58,6 +64,7 @@ void deadline_forget(struct deadline *deadline, enum reason reason)
         if (deadline->connect_at >= deadline->call_at)
             deadline->connect_at = MONO_NEVER;
         drop(&deadline->call_at, &deadline->attempt_at);
+        deadline->fixed_at = MONO_NEVER;
     } else if (reason == REASON_ATTEMPT_TIMEOUT) {
         drop(&deadline->attempt_at, &deadline->connect_at);
     } else {
@@ -88,20 +95,32 @@ void deadline_resume(struct deadline *deadline, mono_ns now)
 
 dur_ns deadline_left(const struct deadline *deadline, mono_ns now)
 {
-    return mono_until(clock_of(deadline, now), deadline->call_at);
+    return dur_min(mono_until(clock_of(deadline, now), deadline->call_at),
+                   mono_until(now, deadline->fixed_at));
+}
+
+mono_ns deadline_of_call(const struct deadline *deadline)
+{
+    return mono_min(deadline->call_at, deadline->fixed_at);
+}
+
+dur_ns deadline_attempt_left(const struct deadline *deadline, mono_ns now)
+{
+    return mono_until(now, mono_min(deadline->attempt_at, deadline->fixed_at));
 }
 
 mono_ns deadline_next(const struct deadline *deadline)
 {
     if (deadline->paused_at != MONO_NEVER)
-        return MONO_NEVER;
-    return mono_min(deadline->call_at, mono_min(deadline->attempt_at, deadline->connect_at));
+        return deadline->fixed_at;
+    return mono_min(deadline_of_call(deadline),
+                    mono_min(deadline->attempt_at, deadline->connect_at));
 }
 
 enum reason deadline_expired(const struct deadline *deadline, mono_ns now)
 {
     const mono_ns clock = clock_of(deadline, now);
-    if (clock >= deadline->call_at)
+    if (clock >= deadline->call_at || now >= deadline->fixed_at)
         return REASON_REQUEST_TIMEOUT;
     if (clock >= deadline->attempt_at)
         return REASON_ATTEMPT_TIMEOUT;

@@ -34,11 +34,15 @@ struct deadline {
     mono_ns attempt_at; /* of the attempt that runs */
     mono_ns connect_at; /* while it connects */
     mono_ns paused_at;  /* MONO_NEVER while the clock runs */
+    mono_ns fixed_at; /* of the caller, on its own clock, which never stands still: grpc-timeout */
 };
 
 void deadline_init(struct deadline *deadline, dur_ns request, dur_ns from_caller, mono_ns now);
 /* The earlier of the policy's `request` (0 = off) and the caller's own (grpc-timeout,
  * deadlineHeader; DUR_FOREVER = none, 0 = over already). The clock runs. */
+
+void deadline_fix(struct deadline *deadline, mono_ns at);
+/* The caller gives up at that time, whoever waits for whom. */
 
 void deadline_start_attempt(struct deadline *deadline, const struct timeouts_config *cfg,
                             mono_ns now);
@@ -65,8 +69,14 @@ void deadline_resume(struct deadline *deadline, mono_ns now);
 dur_ns deadline_left(const struct deadline *deadline, mono_ns now);
 /* Of the call; DUR_FOREVER when it has none; as of the pause while paused. */
 
+mono_ns deadline_of_call(const struct deadline *deadline);
+/* The earlier of the call's two ends: no attempt starts after it. */
+
+dur_ns deadline_attempt_left(const struct deadline *deadline, mono_ns now);
+/* Of the attempt, for the header that tells the upstream; DUR_FOREVER when it has none. */
+
 mono_ns deadline_next(const struct deadline *deadline);
-/* The earliest of the three; MONO_NEVER while paused or when there is none. */
+/* The earliest of them; while paused only the fixed one; MONO_NEVER when there is none. */
 
 enum reason deadline_expired(const struct deadline *deadline, mono_ns now);
 /* REQUEST_TIMEOUT, ATTEMPT_TIMEOUT or CONNECT_TIMEOUT (asked in this order), REASON_NONE when none

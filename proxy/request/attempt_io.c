@@ -3,7 +3,10 @@
 #include "request/attempt_io.h"
 
 #include "base/check.h"
+#include "config/policy_set.h"
+#include "http/bytes.h"
 #include "http/classify.h"
+#include "http/grpc.h"
 #include "http/retry_after.h"
 #include "request/host.h"
 #include "request/keep.h"
@@ -13,7 +16,8 @@
 
 #include <stdio.h>
 
-#define DEADLINE_DIGITS 24
+#define OWN_LINES 3
+#define LINE_BYTES 24
 
 static struct request *request_from(struct attempt *attempt)
 {
@@ -22,38 +26,70 @@ static struct request *request_from(struct attempt *attempt)
 
 /* ---- starting ---- */
 
-/* The deadline header is rewritten downward on every attempt: what is left of this one. */
-static size_t deadline_line(struct request *request, char digits[DEADLINE_DIGITS],
-                            struct h1_line *line)
+/* Fields of ours that differ from attempt to attempt. */
+struct own_lines {
+    struct header_line list[OWN_LINES];
+    char text[OWN_LINES][LINE_BYTES];
+    size_t count;
+};
+
+static void add_number(struct own_lines *lines, struct span name, long long number)
+{
+    char *text = lines->text[lines->count];
+    const int len = snprintf(text, LINE_BYTES, "%lld", number);
+    lines->list[lines->count++] =
+        (struct header_line){.name = name, .value = span_make(text, (size_t)len), .replaces = true};
+}
+
+/* Both deadlines are rewritten downward on every attempt: what is left of this one. */
+static void add_deadlines(const struct request *request, struct own_lines *lines)
 {
     const char *name = request->call.lane->policy->timeouts.deadline_header;
     const dur_ns left = call_attempt_left(&request->call, request->proxy->loop->now);
-    if (name == NULL || left == DUR_FOREVER)
-        return 0;
-    const int len = snprintf(digits, DEADLINE_DIGITS, "%lld", (long long)(left / NS_PER_MS));
-    *line = (struct h1_line){
-        .name = span_of(name), .value = span_make(digits, (size_t)len), .replaces = true};
-    return 1;
+    if (left == DUR_FOREVER)
+        return;
+    if (name != NULL)
+        add_number(lines, span_of(name), left / NS_PER_MS);
+    if (!request->call.facts.is_grpc)
+        return;
+    char *text = lines->text[lines->count];
+    const size_t len = grpc_timeout_write(left, text);
+    lines->list[lines->count++] = (struct header_line){
+        .name = SPAN("grpc-timeout"), .value = span_make(text, len), .replaces = true};
+}
+
+/* gRFC A6: how often this call was tried before, by the caller's own retries and by ours. */
+static void add_previous_attempts(const struct request *request, struct own_lines *lines)
+{
+    const struct span name = SPAN("grpc-previous-rpc-attempts");
+    uint64_t callers = 0;
+    if (!request->call.facts.is_grpc || request->call.retries_made == 0)
+        return;
+    const struct header *said = message_find_name(&request->msg, name);
+    if (said == NULL || !bytes_decimal(said->value, &callers) || callers > UINT32_MAX)
+        callers = 0;
+    add_number(lines, name, (long long)callers + request->call.retries_made);
 }
 
 static void send_request(struct request *request)
 {
-    char digits[DEADLINE_DIGITS];
-    struct h1_line line;
+    struct own_lines lines = {.count = 0};
     const struct message *msg = &request->msg;
-    const struct h1_request_edit edit = {
+    add_deadlines(request, &lines);
+    add_previous_attempts(request, &lines);
+    const struct request_edit edit = {
         .via = span_of(request->proxy->pseudonym),
         .request_id = request->request_id,
         .host = span_of(request->call.lane->target->name),
         .attempt = request->call.attempt + 1,
-        .is_upgrade_passed = msg->is_upgrade,
-        .lines = &line,
-        .line_count = deadline_line(request, digits, &line),
+        .is_upgrade_passed = msg->is_upgrade && request->attempt.back->class->version == 1,
+        .lines = lines.list,
+        .line_count = lines.count,
     };
     call_on_connected(&request->call, request->proxy->loop->now);
     call_on_wire(&request->call);
     keep_drop(request);
-    h1_back_send_request(request->attempt.back, msg, &edit);
+    back_send_request(request->attempt.back, msg, &edit);
     upload_open(request);
 }
 
@@ -74,10 +110,26 @@ static enum repeat repeat_of(const struct request *request)
     return facts->is_method_listed && may_retry ? REPEAT_PAID : REPEAT_NEVER;
 }
 
+/* The policy's word, else the listener's; auto speaks what the caller spoke (POLICY section 6). */
+bool attempt_io_is_http2(const struct request *request)
+{
+    const struct document *document = request_destination(request)->document;
+    enum protocol protocol = document ? document->protocol : PROTOCOL_UNSET;
+    if (protocol == PROTOCOL_UNSET && request->connection != NULL)
+        protocol = request->connection->entrance->protocol;
+    switch (protocol) {
+    case PROTOCOL_HTTP2:
+    case PROTOCOL_GRPC: return true;
+    case PROTOCOL_HTTP1: return false;
+    default: return request->msg.version_major == 2;
+    }
+}
+
 void attempt_io_start(struct request *request)
 {
     struct call *call = &request->call;
     struct endpoint_set *endpoints = host_endpoints(call);
+    const bool is_upgrade = request->msg.is_upgrade && !attempt_io_is_http2(request);
     request->has_sent_head = false;
     if (endpoints == NULL) {
         const struct call_failure failure = {.reason = REASON_DNS_FAILURE};
@@ -89,7 +141,8 @@ void attempt_io_start(struct request *request)
         .wanted = call->endpoint_seat ? call->endpoint_id : CANDIDATE_UNKNOWN,
         .repeat = repeat_of(request),
         .needs_fresh = call->needs_fresh,
-        .is_tunnel = call->facts.is_tunnel || request->msg.is_upgrade,
+        .is_tunnel = call->facts.is_tunnel || is_upgrade,
+        .is_http2 = !call->facts.is_tunnel && !is_upgrade && attempt_io_is_http2(request),
     };
     if (attempt_start(&request->attempt, &order) == ATTEMPT_READY)
         open_attempt(request);
@@ -99,7 +152,7 @@ void attempt_io_abort(struct request *request)
 {
     upload_stop(request);
     attempt_abort(&request->attempt);
-    if (request->kept.is_on && !request->kept.is_complete)
+    if (request->kept != NULL && !request->kept->is_complete)
         keep_drop(request);
 }
 
@@ -124,29 +177,54 @@ static void on_interim(struct attempt *attempt, struct message *msg)
     if (request->front == NULL || request->msg.version_minor == 0)
         return;
     if (msg->status != 100) {
-        h1_front_send_interim(request->front, msg);
+        front_send_interim(request->front, msg);
     } else if (request->msg.expects_continue && !request->is_continue_sent &&
                request->bytes_in == 0) {
         request->is_continue_sent = true;
-        h1_front_send_interim(request->front, msg);
+        front_send_interim(request->front, msg);
         upload_go_on(request);
     }
-    h1_front_flush(request->front);
+    front_flush(request->front);
+}
+
+static enum outcome outcome_of(const struct request *request, int status, int grpc_status)
+{
+    const struct breaker_config *breaker = &request->call.lane->policy->breaker;
+    return classify(status, grpc_status, &breaker->failure_codes, breaker->throttled_is_failure)
+        .outcome;
+}
+
+/* Of a head without grpc-status: what gRPC makes of its HTTP status; -1 when the trailers say. */
+static int grpc_status_of(const struct message *msg)
+{
+    if (message_has(msg, HEADER_GRPC_STATUS))
+        return grpc_status_from(message_value(msg, HEADER_GRPC_STATUS));
+    if (msg->status != 200)
+        return grpc_status_from_http(msg->status);
+    return msg->is_whole ? GRPC_UNKNOWN : -1;
+}
+
+static dur_ns wait_of(struct request *request, const struct message *msg)
+{
+    const int64_t wall_s = loop_wall(request->proxy->loop) / NS_PER_S;
+    dur_ns wait = 0;
+    if (message_has(msg, HEADER_RETRY_AFTER))
+        wait = retry_after_from(message_value(msg, HEADER_RETRY_AFTER), wall_s);
+    if (request->call.facts.is_grpc && message_has(msg, HEADER_GRPC_RETRY_PUSHBACK_MS))
+        wait = grpc_pushback_from(message_value(msg, HEADER_GRPC_RETRY_PUSHBACK_MS));
+    return wait;
 }
 
 static struct call_head head_of(struct request *request, const struct message *msg)
 {
-    const struct breaker_config *breaker = &request->call.lane->policy->breaker;
-    const struct classification class =
-        classify(msg->status, -1, &breaker->failure_codes, breaker->throttled_is_failure);
-    const int64_t wall_s = loop_wall(request->proxy->loop) / NS_PER_S;
+    const bool is_grpc = request->call.facts.is_grpc;
+    const int grpc_status = is_grpc ? grpc_status_of(msg) : -1;
     return (struct call_head){
         .status = msg->status,
-        .grpc_status = -1,
-        .outcome = class.outcome,
-        .retry_after = message_has(msg, HEADER_RETRY_AFTER)
-                           ? retry_after_from(message_value(msg, HEADER_RETRY_AFTER), wall_s)
-                           : 0,
+        .grpc_status = grpc_status,
+        .awaits_trailers = is_grpc && grpc_status < 0,
+        .outcome = outcome_of(request, msg->status, grpc_status),
+        .retry_after = wait_of(request, msg),
         .is_exhausted_marked =
             message_has(msg, HEADER_X_OUTRIGGER_RETRIES) &&
             span_is_nocase(message_value(msg, HEADER_X_OUTRIGGER_RETRIES), SPAN("exhausted")),
@@ -183,9 +261,25 @@ static void on_body(struct attempt *attempt, struct span bytes)
     proxy_perform(request->proxy);
 }
 
+/* "grpc-status: 14 CRLF" among trailer lines; UNKNOWN where there is none. */
+static int grpc_status_in(struct span lines)
+{
+    struct span name;
+    struct span value;
+    while (bytes_next_line(&lines, &name, &value))
+        if (span_is_nocase(name, SPAN("grpc-status")))
+            return grpc_status_from(value);
+    return GRPC_UNKNOWN;
+}
+
 static void on_end(struct attempt *attempt, struct span trailers)
 {
     struct request *request = request_from(attempt);
+    if (request->call.head.awaits_trailers && request->is_relaying) {
+        const int status = grpc_status_in(trailers);
+        call_on_trailers(&request->call, status, outcome_of(request, 200, status),
+                         request->proxy->loop->now);
+    }
     if (request->is_tunnel)
         tunnel_down_end(request);
     else if (request->is_relaying)
@@ -197,12 +291,12 @@ static void on_end(struct attempt *attempt, struct span trailers)
 
 static void fail_attempt(struct request *request, enum reason reason)
 {
-    const struct h1_back *back = request->attempt.back;
+    const struct back *back = request->attempt.back;
     const struct call_failure failure = {
         .reason = reason,
         .is_reused = request->attempt.is_reused,
-        .is_unsent = back == NULL || back->out.sent_bytes == back->sent_before,
-        .is_answered = back != NULL && back->has_answered,
+        .is_unsent = back == NULL || back_is_unsent(back),
+        .is_answered = back != NULL && back_has_answered(back),
     };
     upload_stop(request);
     call_on_attempt_failed(&request->call, &failure, request->proxy->loop->now);
@@ -219,7 +313,7 @@ static void on_failed(struct attempt *attempt, enum reason reason, const char *d
         relay_over(request);
     } else if (request->is_relaying || request->is_tunnel) {
         call_on_response_broken(&request->call, reason, now);
-    } else if (request->kept.is_on && !request->kept.is_complete) {
+    } else if (request->kept != NULL && !request->kept->is_complete) {
         attempt_io_abort(request);
         call_on_response_broken(&request->call, reason, now);
     } else {

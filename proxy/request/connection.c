@@ -11,95 +11,113 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static struct connection *connection_of(struct h1_front *front)
+static struct connection *connection_of(const struct front *front)
 {
     return front->context;
 }
 
-static void on_request(struct h1_front *front, struct message *msg)
+static void on_request(struct front *front, struct message *msg)
 {
-    struct connection *connection = connection_of(front);
-    request_begin(connection, msg);
-    proxy_perform(connection->proxy);
+    struct proxy *proxy = connection_of(front)->proxy;
+    request_begin(front, msg);
+    proxy_perform(proxy);
 }
 
-static void on_bad_request(struct h1_front *front, enum reason reason, const char *detail)
+static void on_bad_request(struct front *front, enum reason reason, const char *detail)
 {
-    request_refuse_head(connection_of(front), reason, detail);
+    request_refuse_head(front, reason, detail);
 }
 
-static void on_body(struct h1_front *front, struct span bytes)
+static void on_body(struct front *front, struct span bytes)
 {
-    struct connection *connection = connection_of(front);
-    struct request *request = connection->request;
+    struct proxy *proxy = connection_of(front)->proxy;
+    struct request *request = front->user;
     if (request == NULL)
         return;
     if (request->is_tunnel)
         tunnel_up(request, bytes);
     else
         upload_bytes(request, bytes);
+    proxy_perform(proxy);
 }
 
-static void on_body_end(struct h1_front *front, struct span trailers)
+static void on_body_end(struct front *front, struct span trailers)
 {
-    struct connection *connection = connection_of(front);
-    struct request *request = connection->request;
+    struct proxy *proxy = connection_of(front)->proxy;
+    struct request *request = front->user;
     if (request == NULL)
         return;
     if (request->is_tunnel)
         tunnel_up_end(request);
     else
         upload_end(request, trailers);
-    proxy_perform(connection->proxy);
+    proxy_perform(proxy);
 }
 
-static void on_bad_body(struct h1_front *front, enum reason reason, const char *detail)
+static void on_bad_body(struct front *front, enum reason reason, const char *detail)
 {
-    struct connection *connection = connection_of(front);
-    struct request *request = connection->request;
+    struct proxy *proxy = connection_of(front)->proxy;
+    struct request *request = front->user;
     if (request == NULL)
         return;
     request->detail = detail;
     request->detail_reason = reason;
-    call_refuse_now(&request->call, reason, connection->proxy->loop->now);
-    proxy_perform(connection->proxy);
+    call_refuse_now(&request->call, reason, proxy->loop->now);
+    proxy_perform(proxy);
 }
 
-static void on_writable(struct h1_front *front)
+static void on_writable(struct front *front)
 {
-    struct connection *connection = connection_of(front);
-    struct request *request = connection->request;
+    struct proxy *proxy = connection_of(front)->proxy;
+    struct request *request = front->user;
     if (request == NULL)
         return;
     if (request->is_tunnel)
         tunnel_down_go_on(request);
     else if (request->is_relaying)
         relay_go_on(request);
-    proxy_perform(connection->proxy);
+    proxy_perform(proxy);
 }
 
-static void on_hangup(struct h1_front *front)
+static void on_hangup(struct front *front)
 {
-    struct connection *connection = connection_of(front);
-    struct request *request = connection->request;
+    struct proxy *proxy = connection_of(front)->proxy;
+    struct request *request = front->user;
     if (request == NULL) {
-        h1_front_close(front, STREAM_END_ORDERLY);
+        front_close(front, STREAM_END_ORDERLY);
         return;
     }
     request_cancel(request);
-    proxy_perform(connection->proxy);
+    proxy_perform(proxy);
 }
 
-static void on_gone(struct h1_front *front)
+static void connection_free(struct connection *connection)
 {
-    struct connection *connection = connection_of(front);
-    INVARIANT(connection->request == NULL);
     list_remove(&connection->link);
     connection->proxy->connection_count--;
+    free(connection->tunnel_to);
     free(connection);
 }
 
-static const struct h1_front_handler handler = {
+static void on_gone(struct front *front)
+{
+    struct connection *connection = connection_of(front);
+    INVARIANT(front->user == NULL);
+    if (connection != NULL)
+        connection_free(connection);
+}
+
+static void on_h2_gone(struct h2_front *front)
+{
+    connection_free(front->options.context);
+}
+
+static void on_preface(struct front *front)
+{
+    connection_become_h2(connection_of(front), SPAN_NONE);
+}
+
+static const struct front_handler handler = {
     .on_request = on_request,
     .on_bad_request = on_bad_request,
     .on_body = on_body,
@@ -107,8 +125,26 @@ static const struct h1_front_handler handler = {
     .on_bad_body = on_bad_body,
     .on_writable = on_writable,
     .on_hangup = on_hangup,
+    .on_preface = on_preface,
     .on_gone = on_gone,
 };
+
+void connection_become_h2(struct connection *connection, struct span bytes)
+{
+    const struct h2_front_options options = {
+        .handler = &handler, .context = connection, .on_gone = on_h2_gone};
+    struct h1_front *h1 = connection->h1;
+    struct codec *codec = &connection->proxy->codec;
+    struct span rest;
+    const int fd = h1_front_take_over(h1, &rest);
+    h1->base.context = NULL;
+    connection->h1 = NULL;
+    connection->h2 = h2_front_open(codec, fd, rest.len > 0 ? rest : H2_PREFACE, &options);
+    if (connection->h2 == NULL)
+        connection_free(connection);
+    else if (bytes.len > 0)
+        h2_session_feed(&connection->h2->session, bytes);
+}
 
 void connection_accept(struct entrance *entrance, int fd, const struct address *peer)
 {
@@ -121,8 +157,8 @@ void connection_accept(struct entrance *entrance, int fd, const struct address *
     connection->proxy = proxy;
     connection->entrance = entrance;
     address_ip_text(peer, connection->peer);
-    connection->front = h1_front_open(&proxy->codec, fd, &handler, connection);
-    if (connection->front == NULL) {
+    connection->h1 = h1_front_open(&proxy->codec, fd, &handler, connection);
+    if (connection->h1 == NULL) {
         free(connection);
         return;
     }
@@ -148,12 +184,36 @@ void connection_refuse(struct entrance *entrance, int fd)
     close(fd);
 }
 
+static struct connection *from_link(struct list *link)
+{
+    return CONTAINER_OF(link, struct connection, link);
+}
+
+bool connection_may_ask(const struct connection *connection)
+{
+    return connection->h2 != NULL && !connection->h2->session.is_last_id_sent;
+}
+
 bool connections_are_flushed(const struct proxy *proxy)
 {
-    LIST_FOREACH (link, &proxy->connections)
-        if (h1_front_is_blocked(CONTAINER_OF(link, struct connection, link)->front))
+    LIST_FOREACH (link, &proxy->connections) {
+        const struct connection *connection = from_link(link);
+        if (connection->h1 != NULL && front_is_blocked(&connection->h1->base))
             return false;
+        if (connection->h2 != NULL && !h2_front_is_idle(connection->h2))
+            return false;
+    }
     return true;
+}
+
+static void sweep_h2(struct proxy *proxy, dur_ns idle)
+{
+    LIST_FOREACH_SAFE (link, following, &proxy->connections) {
+        struct h2_front *h2 = from_link(link)->h2;
+        if (h2 != NULL && h2_front_is_idle(h2) &&
+            mono_since(proxy->loop->now, h2->idle_since) >= idle)
+            h2_front_end(h2);
+    }
 }
 
 void connections_sweep(struct proxy *proxy, dur_ns idle)
@@ -164,6 +224,34 @@ void connections_sweep(struct proxy *proxy, dur_ns idle)
                                  ? proxy->codec.header_timeout
                                  : idle;
         if (mono_since(proxy->loop->now, front->idle_since) >= limit)
-            h1_front_close(front, STREAM_END_ORDERLY);
+            front_close(&front->base, STREAM_END_ORDERLY);
     }
+    sweep_h2(proxy, idle);
+    h2_sessions_sweep(&proxy->codec, proxy->loop->now);
+}
+
+void connections_drain(struct proxy *proxy)
+{
+    LIST_FOREACH_SAFE (link, following, &proxy->connections) {
+        const struct connection *connection = from_link(link);
+        if (connection->h1 != NULL)
+            h1_front_drain(connection->h1);
+        else
+            h2_front_drain(connection->h2);
+    }
+}
+
+void connections_cut(struct proxy *proxy)
+{
+    LIST_FOREACH_SAFE (link, following, &proxy->connections) {
+        const struct connection *connection = from_link(link);
+        if (connection->h1 != NULL)
+            front_close(&connection->h1->base, STREAM_END_ORDERLY);
+        else
+            h2_front_end(connection->h2);
+    }
+    loop_turn(proxy->loop, false); /* the GOAWAYs leave */
+    LIST_FOREACH_SAFE (link, following, &proxy->connections)
+        if (from_link(link)->h2 != NULL)
+            h2_session_lose(&from_link(link)->h2->session, REASON_SHUTDOWN, NULL);
 }

@@ -134,7 +134,10 @@ static void note_for_access_log(struct call *call, enum outcome outcome, dur_ns 
     struct request *request = request_of(call);
     const bool has_head = call->reason == REASON_NONE && outcome != OUTCOME_CANCELLED;
     const unsigned class = has_head ? (unsigned)call->head.status / 100 : 0;
-    if (request->attempt_count++ >= ACCESS_ATTEMPTS_MAX)
+    if (request->attempts == NULL)
+        request->attempts =
+            arena_alloc(&request->arena, ACCESS_ATTEMPTS_MAX * sizeof *request->attempts);
+    if (request->attempt_count++ >= ACCESS_ATTEMPTS_MAX || request->attempts == NULL)
         return;
     struct access_attempt *entry = &request->attempts[request->attempt_count - 1];
     *entry = (struct access_attempt){.status = has_head ? call->head.status : 0, .took = took};

@@ -47,12 +47,6 @@ static void watch_memory(struct proxy *proxy)
 
 /* ---- drain ---- */
 
-static void drain_connections(struct proxy *proxy)
-{
-    LIST_FOREACH_SAFE (link, following, &proxy->connections)
-        h1_front_drain(CONTAINER_OF(link, struct connection, link)->front);
-}
-
 void proxy_drain(struct proxy *proxy)
 {
     if (proxy->drain == DRAIN_DONE)
@@ -70,7 +64,7 @@ void proxy_drain(struct proxy *proxy)
     proxy->drain_until = mono_add(now, proxy->drain_cfg.timeout);
     proxy->busy_at = now;
     if (!is_serving)
-        drain_connections(proxy);
+        connections_drain(proxy);
     log_event(LOG_INFO, "drain_started", LOG_STR("mode", is_serving ? "serve" : "refuse"),
               LOG_UINT("calls", proxy->request_count),
               LOG_MS("timeoutMs", proxy->drain_cfg.timeout));

@@ -17,10 +17,15 @@ static void lose(struct request *request)
 
 void keep_begin(struct request *request)
 {
-    struct kept *kept = &request->kept;
     keep_drop(request);
     upload_stop(request);
-    kept->is_on = true;
+    struct kept *kept = arena_zalloc(&request->arena, sizeof *kept);
+    if (kept == NULL) {
+        request->head = NULL;
+        lose(request);
+        return;
+    }
+    request->kept = kept;
     replay_init(&kept->body, &request->proxy->replay, CALL_KEPT_BODY_BYTES + KEPT_SLACK_BYTES);
     const enum err copied = message_copy(request->head, &request->arena, &kept->head);
     request->head = NULL;
@@ -30,22 +35,22 @@ void keep_begin(struct request *request)
 
 void keep_bytes(struct request *request, struct span bytes)
 {
-    struct kept *kept = &request->kept;
-    if (!kept->is_on)
+    struct kept *kept = request->kept;
+    if (kept == NULL)
         return;
     replay_add(&kept->body, bytes);
     if (kept->body.state != REPLAY_OK) {
         lose(request);
     } else if (kept->body.length > CALL_KEPT_BODY_BYTES) {
-        h1_back_pause(request->attempt.back);
+        back_pause(request->attempt.back);
     }
 }
 
 void keep_end(struct request *request, struct span trailers)
 {
-    struct kept *kept = &request->kept;
+    struct kept *kept = request->kept;
     const dur_ns pool_idle = request->call.lane->policy->timeouts.pool_idle;
-    if (kept->is_on && kept->body.state == REPLAY_OK) {
+    if (kept != NULL && kept->body.state == REPLAY_OK) {
         kept->is_complete = true;
         kept->trailers = trailers.len > 0 ? arena_copy(&request->arena, trailers) : SPAN_NONE;
         call_on_kept(&request->call);
@@ -56,9 +61,8 @@ void keep_end(struct request *request, struct span trailers)
 
 void keep_drop(struct request *request)
 {
-    struct kept *kept = &request->kept;
-    if (!kept->is_on)
-        return;
-    replay_fini(&kept->body);
-    *kept = (struct kept){.is_on = false};
+    struct kept *kept = request->kept;
+    request->kept = NULL;
+    if (kept != NULL)
+        replay_fini(&kept->body);
 }

@@ -40,6 +40,12 @@ static void on_perform(struct loop_task *task)
 
 /* ---- life ---- */
 
+static void on_defence(void *context, enum h2_side side, enum defence defence)
+{
+    struct proxy *proxy = context;
+    metrics_count_defence(proxy->metrics, side, defence);
+}
+
 static void take_limits(struct proxy *proxy, const struct proxy_config *cfg)
 {
     proxy->limits = cfg->limits;
@@ -56,6 +62,12 @@ static void take_limits(struct proxy *proxy, const struct proxy_config *cfg)
     proxy->codec.request_limits = limits;
     proxy->codec.response_limits = limits;
     proxy->codec.header_timeout = cfg->limits.header_timeout;
+    proxy->codec.write_timeout = cfg->limits.write_timeout;
+    proxy->codec.h2_limits = (struct h2_limits){
+        .max_streams = cfg->http2.max_concurrent_streams,
+        .keep_alive_interval = cfg->http2.keep_alive_interval,
+        .keep_alive_timeout = cfg->http2.keep_alive_timeout,
+    };
     proxy->engine.body_idle = cfg->limits.body_idle_timeout;
 }
 
@@ -93,6 +105,8 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
     list_init(&proxy->connections);
     arena_pool_init(&proxy->arenas, ARENA_CHUNKS);
     codec_init(&proxy->codec, loop);
+    proxy->codec.defence_context = proxy;
+    proxy->codec.on_defence = on_defence;
     pool_init(&proxy->pool, &proxy->codec);
     proxy->resolver = resolver_new(loop, &dns);
     call_engine_init(&proxy->engine, loop->wheel, &loop->rng, &request_host, proxy);
@@ -141,7 +155,8 @@ static enum err address_of(const struct address_config *from, struct address *ou
 }
 
 static enum err open_entrance(struct proxy *proxy, const struct address_config *at,
-                              const char *upstream, char why[LISTENER_TEXT_BYTES])
+                              const char *upstream, enum protocol protocol,
+                              char why[LISTENER_TEXT_BYTES])
 {
     struct address address;
     if (address_of(at, &address) != OK) {
@@ -155,6 +170,7 @@ static enum err open_entrance(struct proxy *proxy, const struct address_config *
     }
     entrance->proxy = proxy;
     snprintf(entrance->upstream, sizeof entrance->upstream, "%s", upstream);
+    entrance->protocol = protocol;
     list_init(&entrance->link);
     const struct listener_options options = {.context = entrance,
                                              .on_accept = on_accept,
@@ -176,7 +192,7 @@ static enum err open_outbound(struct proxy *proxy, const struct outbound_config 
 {
     for (size_t i = 0; i < cfg->listen.count; i++) {
         const struct address_config *at = &cfg->listen.items[i];
-        const enum err e = open_entrance(proxy, at, "", why);
+        const enum err e = open_entrance(proxy, at, "", PROTOCOL_AUTO, why);
         if (e == OK)
             continue;
         if (!cfg->is_default || at->kind != ADDRESS_IPV6 || e == ERR_ADDRESS_IN_USE)
@@ -198,7 +214,8 @@ enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES])
         snprintf(upstream, sizeof upstream, format, listener->upstream.host,
                  listener->upstream.port);
         for (size_t k = 0; k < listener->listen.count; k++) {
-            const enum err e = open_entrance(proxy, &listener->listen.items[k], upstream, why);
+            const enum err e =
+                open_entrance(proxy, &listener->listen.items[k], upstream, listener->protocol, why);
             if (e != OK)
                 return e;
         }
@@ -244,15 +261,10 @@ bool proxy_is_ready(const struct proxy *proxy)
 
 /* ---- the end ---- */
 
-static void cut_connections(struct proxy *proxy)
+static void cut_requests(struct proxy *proxy)
 {
-    LIST_FOREACH_SAFE (link, following, &proxy->connections) {
-        struct connection *connection = CONTAINER_OF(link, struct connection, link);
-        if (connection->request != NULL)
-            request_cancel(connection->request);
-        else
-            h1_front_close(connection->front, STREAM_END_ORDERLY);
-    }
+    LIST_FOREACH_SAFE (link, following, &proxy->requests)
+        request_cancel(CONTAINER_OF(link, struct request, link));
     proxy_perform(proxy);
 }
 
@@ -274,7 +286,8 @@ void proxy_free(struct proxy **taken)
     janitor_stop(proxy);
     loop_task_cancel(&proxy->perform);
     close_entrances(proxy);
-    cut_connections(proxy);
+    cut_requests(proxy);
+    connections_cut(proxy);
     pool_fini(&proxy->pool);
     target_table_fini(&proxy->targets);
     while (proxy->connection_count > 0 || proxy->pool.open_count > 0)

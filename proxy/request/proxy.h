@@ -9,8 +9,9 @@
 #include "base/arena.h"
 #include "call/call.h"
 #include "call/target.h"
-#include "codec/h1_front.h"
+#include "codec/codec.h"
 #include "config/policy_set.h"
+#include "config/protocol.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/resolver.h"
@@ -33,8 +34,9 @@ struct proxy;
 struct entrance { /* one listening address and what comes in there */
     struct listener listener;
     struct proxy *proxy;
-    struct list link;   /* proxy.entrances */
-    char upstream[300]; /* "payments:8080" of an explicit listener; "" on outbound */
+    struct list link;       /* proxy.entrances */
+    char upstream[300];     /* "payments:8080" of an explicit listener; "" on outbound */
+    enum protocol protocol; /* what is spoken upstream where the policy does not say */
 };
 
 struct destination { /* target->user: what the host keeps of a target */

@@ -24,14 +24,14 @@ bool rate_view(struct request *request, struct rate_state *out)
 }
 
 size_t rate_view_lines(struct request *request, char text[2][RATE_FIELD_MAX],
-                       struct h1_line lines[2])
+                       struct header_line lines[2])
 {
     struct rate_state state;
     if (!request->call.lane->rate->rate_cfg.has_headers || !rate_view(request, &state))
         return 0;
-    lines[0] = (struct h1_line){SPAN("RateLimit"),
-                                span_make(text[0], rate_fields_limit(&state, text[0])), true};
-    lines[1] = (struct h1_line){SPAN("RateLimit-Policy"),
-                                span_make(text[1], rate_fields_policy(&state, text[1])), true};
+    lines[0] = (struct header_line){SPAN("RateLimit"),
+                                    span_make(text[0], rate_fields_limit(&state, text[0])), true};
+    lines[1] = (struct header_line){SPAN("RateLimit-Policy"),
+                                    span_make(text[1], rate_fields_policy(&state, text[1])), true};
     return 2;
 }

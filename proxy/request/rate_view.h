@@ -12,7 +12,7 @@ bool rate_view(struct request *request, struct rate_state *out);
  * force. */
 
 size_t rate_view_lines(struct request *request, char text[2][RATE_FIELD_MAX],
-                       struct h1_line lines[2]);
+                       struct header_line lines[2]);
 /* RateLimit and RateLimit-Policy for a passing response, where `headers: true`; else 0 lines. */
 
 #endif

@@ -4,6 +4,7 @@
 #include "http/local_reply.h"
 #include "request/rate_view.h"
 #include "request/relay.h"
+#include "request/route.h"
 
 static bool is_by_policy(enum reason reason)
 {
@@ -40,23 +41,12 @@ static dur_ns retry_after(const struct request *request)
     return at == MONO_NEVER ? 0 : mono_until(request->proxy->loop->now, at);
 }
 
-static void put(struct h1_front *front, const struct local_reply *reply)
-{
-    char text[LOCAL_REPLY_MAX];
-    size_t len;
-    if (local_reply_write(reply, text, sizeof text, &len) != OK)
-        return;
-    h1_front_send_raw(front, span_make(text, len));
-    h1_front_flush(front);
-}
-
 static void send_local(struct request *request)
 {
     const struct call *call = &request->call;
     struct rate_state rate;
     const bool has_rate = call->reason == REASON_RATE_LIMITED && rate_view(request, &rate);
-    const bool may_persist = request->front->may_persist && request->front->is_body_ended;
-    const struct local_reply reply = {
+    struct local_reply reply = {
         .reason = call->reason,
         .detail = call->reason == request->detail_reason ? request->detail : NULL,
         .target = span_of(call->lane->target->name),
@@ -68,13 +58,12 @@ static void send_local(struct request *request)
         .rate = has_rate ? &rate : NULL,
         .wall_s = loop_wall(request->proxy->loop) / NS_PER_S,
         .is_head = request->msg.method == METHOD_HEAD,
-        .is_last = !may_persist,
-        .is_keep_alive_said = may_persist && request->msg.version_minor == 0,
+        .is_grpc = call->facts.is_grpc,
         .is_retries_exhausted = call->is_exhausted,
     };
     request->has_response = true;
     request->status = reason_http_status(call->reason);
-    put(request->front, &reply);
+    front_send_reply(request->front, &reply);
 }
 
 void reply_send(struct request *request)
@@ -92,26 +81,25 @@ void reply_send(struct request *request)
     call_on_delivered(call, request->proxy->loop->now);
 }
 
-void reply_without_call(struct connection *connection, struct request *request, enum reason reason,
+void reply_without_call(struct front *front, struct request *request, enum reason reason,
                         const char *detail)
 {
+    const struct connection *connection = front->context;
     struct proxy *proxy = connection->proxy;
-    const struct entrance *entrance = connection->entrance;
-    const struct target *target = target_table_lookup(&proxy->targets, span_of(entrance->upstream));
+    const char *upstream = connection_upstream(connection);
+    const struct target *target = target_table_lookup(&proxy->targets, span_of(upstream));
     struct metrics_target *metrics =
         target ? ((struct destination *)target->user)->metrics : proxy->unroutable;
-    const bool may_persist =
-        request != NULL && connection->front->may_persist && connection->front->is_body_ended;
-    const struct local_reply reply = {
+    struct local_reply reply = {
         .reason = reason,
         .detail = detail,
-        .target = named(entrance->upstream),
+        .target = named(upstream),
         .request_id = request ? request->request_id : SPAN_NONE,
         .wall_s = loop_wall(proxy->loop) / NS_PER_S,
         .is_head = request != NULL && request->msg.method == METHOD_HEAD,
-        .is_last = !may_persist,
+        .is_grpc = request != NULL && request_is_grpc(&request->msg),
     };
     metrics_count_rejection(metrics, reason);
     metrics_count_request(metrics, NULL, reason_http_status(reason), FATE_FAILURE);
-    put(connection->front, &reply);
+    front_send_reply(front, &reply);
 }

@@ -2,6 +2,8 @@
 #include "request/request.h"
 
 #include "base/check.h"
+#include "http/grpc.h"
+#include "http/local_reply.h"
 #include "http/request_id.h"
 #include "request/attempt_io.h"
 #include "request/keep.h"
@@ -31,12 +33,13 @@ static struct request *request_take(struct proxy *proxy)
         if (request == NULL)
             return NULL;
     }
-    memset(request, 0, offsetof(struct request, attempts));
+    memset(request, 0, sizeof *request);
     return request;
 }
 
-static struct request *request_new(struct connection *connection)
+static struct request *request_new(struct front *front)
 {
+    struct connection *connection = front->context;
     struct proxy *proxy = connection->proxy;
     struct request *request = request_take(proxy);
     if (request == NULL)
@@ -44,15 +47,14 @@ static struct request *request_new(struct connection *connection)
     request->magic = REQUEST_MAGIC;
     request->proxy = proxy;
     request->connection = connection;
-    request->front = connection->front;
+    request->front = front;
     request->began_at = proxy->loop->now;
     request->began_wall = loop_wall(proxy->loop);
-    request->attempt_count = 0;
     arena_init(&request->arena, &proxy->arenas,
                REQUEST_ARENA_BYTES + REQUEST_ARENA_HEADS * (size_t)proxy->limits.max_header_bytes);
     list_append(&proxy->requests, &request->link);
     proxy->request_count++;
-    connection->request = request;
+    front->user = request;
     return request;
 }
 
@@ -90,6 +92,8 @@ static void name_request(struct request *request)
 static dur_ns caller_deadline(const struct request *request, const struct policy *policy)
 {
     const char *name = policy->timeouts.deadline_header;
+    if (request_is_grpc(&request->msg))
+        return grpc_timeout_from(message_value(&request->msg, HEADER_GRPC_TIMEOUT));
     if (name == NULL)
         return DUR_FOREVER;
     const struct header *header = message_find_name(&request->msg, span_of(name));
@@ -114,35 +118,36 @@ static struct call_facts facts_of(const struct request *request, const struct la
         .method = msg->method,
         .is_method_listed = route_is_method_listed(retry, msg),
         .is_idempotent = method_is_idempotent(msg->method) || has_key,
+        .is_grpc = request_is_grpc(msg),
         .is_tunnel = msg->is_connect,
         .is_upgrade = msg->is_upgrade,
         .caller_deadline = caller_deadline(request, lane->policy),
     };
 }
 
-static enum reason proxy_refusal(const struct proxy *proxy)
+static enum reason proxy_refusal(const struct proxy *proxy, const struct connection *connection)
 {
-    if (proxy->drain == DRAIN_REFUSING)
+    if (proxy->drain == DRAIN_REFUSING && !connection_may_ask(connection))
         return REASON_SHUTDOWN;
     return proxy->is_over_memory ? REASON_OVERLOADED : REASON_NONE;
 }
 
 static void request_unroutable(struct request *request, enum reason reason)
 {
-    reply_without_call(request->connection, request, reason, request->detail);
+    reply_without_call(request->front, request, reason, request->detail);
     request_detach(request, false);
     request_free(request);
 }
 
-void request_begin(struct connection *connection, struct message *msg)
+void request_begin(struct front *front, struct message *msg)
 {
-    struct request *request = request_new(connection);
+    struct connection *connection = front->context;
+    struct request *request = request_new(front);
     if (request == NULL || message_copy(msg, &request->arena, &request->msg) != OK) {
-        reply_without_call(connection, NULL, REASON_OVERLOADED, "no memory for the request");
-        h1_front_finish(connection->front, true);
+        reply_without_call(front, NULL, REASON_OVERLOADED, "no memory for the request");
+        front_finish(front, true);
         if (request != NULL)
             request_free(request);
-        connection->request = NULL;
         return;
     }
     struct proxy *proxy = connection->proxy;
@@ -151,14 +156,14 @@ void request_begin(struct connection *connection, struct message *msg)
         request->client = arena_copy(&request->arena, span_of(connection->peer));
     struct lane *lane = NULL;
     const enum reason reason =
-        route_request(proxy, connection->entrance, &request->msg, &lane, &request->detail);
+        route_request(proxy, connection, &request->msg, &lane, &request->detail);
     request->detail_reason = reason;
     if (lane == NULL) {
         request_unroutable(request, reason);
         return;
     }
     const struct call_facts facts = facts_of(request, lane);
-    const enum reason refusal = reason != REASON_NONE ? reason : proxy_refusal(proxy);
+    const enum reason refusal = reason != REASON_NONE ? reason : proxy_refusal(proxy, connection);
     attempt_init(&request->attempt, &proxy->pool, &attempt_io_handler);
     upload_begin(request, lane->policy, &facts);
     if (refusal != REASON_NONE)
@@ -167,45 +172,63 @@ void request_begin(struct connection *connection, struct message *msg)
         call_begin(&request->call, &proxy->engine, lane, &facts, proxy->loop->now);
 }
 
-void request_refuse_head(struct connection *connection, enum reason reason, const char *detail)
+void request_refuse_head(struct front *front, enum reason reason, const char *detail)
 {
-    reply_without_call(connection, NULL, reason, detail);
-    h1_front_finish(connection->front, true);
+    reply_without_call(front, NULL, reason, detail);
+    front_finish(front, true);
 }
 
 /* ---- the caller ---- */
 
-void request_detach(struct request *request, bool is_last)
+/* From here on the two know nothing of each other. */
+static struct front *part(struct request *request)
 {
-    struct connection *connection = request->connection;
-    if (connection == NULL)
-        return;
+    struct front *front = request->front;
     request->connection = NULL;
     request->front = NULL;
-    connection->request = NULL;
-    h1_front_finish(connection->front, is_last);
+    if (front != NULL)
+        front->user = NULL;
+    return front;
+}
+
+void request_detach(struct request *request, bool is_last)
+{
+    struct front *front = part(request);
+    if (front != NULL)
+        front_finish(front, is_last);
 }
 
 void request_cancel(struct request *request)
 {
-    struct connection *connection = request->connection;
-    request->connection = NULL;
-    request->front = NULL;
-    connection->request = NULL;
-    h1_front_close(connection->front,
-                   request->has_response ? STREAM_END_RESET : STREAM_END_ORDERLY);
+    struct front *front = part(request);
+    if (front != NULL)
+        front_close(front, request->has_response ? STREAM_END_RESET : STREAM_END_ORDERLY);
     call_on_cancel(&request->call, request->proxy->loop->now);
+}
+
+/* A gRPC stream can be told how it ends even now: by trailers. */
+static void end_by_trailers(struct request *request)
+{
+    char text[LOCAL_REPLY_MAX];
+    size_t len;
+    const struct local_reply reply = {.reason = request->call.reason};
+    if (local_reply_trailers(&reply, text, sizeof text, &len) == OK)
+        front_send_end(request->front, span_make(text, len));
+    front_flush(request->front);
+    request_detach(request, true);
 }
 
 static void abort_downstream(struct request *request)
 {
-    struct connection *connection = request->connection;
-    if (connection == NULL)
+    const bool may_tell = request->front != NULL && request->call.facts.is_grpc &&
+                          request->has_response && request->front->class->version == 2;
+    if (may_tell) {
+        end_by_trailers(request);
         return;
-    request->connection = NULL;
-    request->front = NULL;
-    connection->request = NULL;
-    h1_front_close(connection->front, STREAM_END_RESET);
+    }
+    struct front *front = part(request);
+    if (front != NULL)
+        front_close(front, STREAM_END_RESET);
 }
 
 /* ---- the end ---- */
@@ -251,7 +274,7 @@ static void request_finish(struct request *request)
     count_request(request);
     log_request(request);
     if (request->is_tunnel)
-        request->proxy->tunnel_count--;
+        tunnel_over(request);
     attempt_abort(&request->attempt);
     if (request->connection != NULL)
         request_detach(request, true);

@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "call/call.h"
-#include "codec/h1_front.h"
+#include "codec/front.h"
 #include "http/message.h"
 #include "request/connection.h"
 #include "request/proxy.h"
@@ -25,7 +25,6 @@
     4 /* times limits.maxHeaderBytes: the caller's head, kept ones, and their fields */
 
 struct kept { /* a failed response held until the next attempt reaches the wire */
-    bool is_on;
     bool is_complete;
     struct message head;
     struct replay body;
@@ -36,8 +35,8 @@ struct request {
     uint32_t magic;
     struct list link; /* proxy.requests, or proxy.free_requests */
     struct proxy *proxy;
-    struct connection *connection; /* NULL once the caller has gone or has its answer */
-    struct h1_front *front;        /* the same, as the codec knows it */
+    struct connection *connection; /* the caller's; NULL once it has gone or has its answer */
+    struct front *front;           /* its exchange with us; NULL at the same time */
     struct arena arena;
     struct message msg;
     struct call call;
@@ -65,15 +64,16 @@ struct request {
     bool is_tunnel_down_done; /* the upstream's side has ended */
     int status;               /* sent downstream; 0 = nothing yet */
     struct message *head; /* the upstream's, from its callback until relay or keep has used it */
-    struct kept kept;
-    struct access_attempt attempts[ACCESS_ATTEMPTS_MAX];
+    struct sniff *sniff;  /* of a CONNECT whose first bytes are awaited, in the arena; else NULL */
+    struct kept *kept;    /* in the arena; NULL = none */
+    struct access_attempt *attempts; /* ACCESS_ATTEMPTS_MAX, in the arena, once there is one */
     size_t attempt_count;
 };
 
-void request_begin(struct connection *connection, struct message *msg);
+void request_begin(struct front *front, struct message *msg);
 /* A head has come: routes it and begins its call. */
 
-void request_refuse_head(struct connection *connection, enum reason reason, const char *detail);
+void request_refuse_head(struct front *front, enum reason reason, const char *detail);
 /* What came is no request: answers it. */
 
 void request_cancel(struct request *request);

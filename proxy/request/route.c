@@ -2,7 +2,9 @@
 #include "request/route.h"
 
 #include "base/check.h"
+#include "http/grpc.h"
 #include "http/hop.h"
+#include "request/connection.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +106,12 @@ static enum reason find_by_request(struct proxy *proxy, const struct message *ms
 
 /* ---- rules ---- */
 
+bool request_is_grpc(const struct message *msg)
+{
+    return message_has(msg, HEADER_CONTENT_TYPE) &&
+           grpc_is_content_type(message_value(msg, HEADER_CONTENT_TYPE));
+}
+
 static struct span header_of(const void *context, struct span name)
 {
     const struct header *header = message_find_name(context, name);
@@ -122,25 +130,25 @@ static struct lane *lane_of(struct target *target, const struct message *msg)
     const struct match_input input = {.method = msg->method_name,
                                       .path = msg->path,
                                       .query = query,
-                                      .is_grpc = false,
+                                      .is_grpc = request_is_grpc(msg),
                                       .header = header_of,
                                       .context = msg};
     const struct rule *rule = document_match(document, &input);
     return target->lanes[rule ? rule->index + 1 : 0];
 }
 
-enum reason route_request(struct proxy *proxy, const struct entrance *entrance,
+enum reason route_request(struct proxy *proxy, const struct connection *connection,
                           const struct message *msg, struct lane **out, const char **detail)
 {
     struct target *target = NULL;
-    const bool is_explicit = entrance->upstream[0] != '\0';
+    const char *upstream = connection_upstream(connection);
+    const bool is_explicit = upstream[0] != '\0';
     if (is_explicit && msg->is_connect) {
         *detail = "CONNECT is for the outbound port: this listener leads to one upstream only";
         return REASON_BAD_REQUEST;
     }
-    const enum reason reason = is_explicit
-                                   ? find_target(proxy, span_of(entrance->upstream), &target)
-                                   : find_by_request(proxy, msg, &target, detail);
+    const enum reason reason = is_explicit ? find_target(proxy, span_of(upstream), &target)
+                                           : find_by_request(proxy, msg, &target, detail);
     if (reason != REASON_NONE)
         return reason;
     *out = lane_of(target, msg);

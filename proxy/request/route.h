@@ -10,7 +10,9 @@
 #include "http/message.h"
 #include "request/proxy.h"
 
-enum reason route_request(struct proxy *proxy, const struct entrance *entrance,
+struct connection;
+
+enum reason route_request(struct proxy *proxy, const struct connection *connection,
                           const struct message *msg, struct lane **out, const char **detail);
 /* REASON_NONE and the lane (borrowed: call_begin takes its own reference), or why it cannot be
  * served: BAD_REQUEST, LOOP, OVERLOADED; `detail` then says more, or is NULL. `out` is the lane of
@@ -19,6 +21,8 @@ enum reason route_request(struct proxy *proxy, const struct entrance *entrance,
 bool route_is_method_listed(const struct retry_config *cfg, const struct message *msg);
 /* May a call of this method be repeated by policy: in `methods`, or with an Idempotency-Key that is
  * honoured? */
+
+bool request_is_grpc(const struct message *msg);
 
 void route_host_port(const char *target, struct span *host, uint16_t *port);
 /* "payments:8080" -> payments, 8080; "[::1]:80" -> ::1, 80. */

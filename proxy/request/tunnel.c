@@ -1,6 +1,19 @@
 /* tunnel.c - see tunnel.h. */
 #include "request/tunnel.h"
 
+#include "request/connection.h"
+
+/* A CONNECT may carry HTTP/2 in clear text (gRPC clients do so behind a forward proxy): then its
+ * streams are calls like any other, to the target of the CONNECT. Until the caller has spoken, or
+ * has been silent for detectTimeout, the upstream is not heard, so that its first bytes still
+ * belong to whoever speaks with it. */
+struct sniff {
+    struct timer timer;
+    struct request *request;
+    size_t length;
+    char held[24]; /* that look like the preface so far */
+};
+
 void tunnel_connected(struct request *request)
 {
     const mono_ns now = request->proxy->loop->now;
@@ -12,16 +25,114 @@ void tunnel_connected(struct request *request)
 
 static void tell_caller(struct request *request)
 {
-    const struct h1_response_edit edit = {
+    const struct response_edit edit = {
         .framing = BODY_NONE, .via = span_of(request->proxy->pseudonym), .is_upgrade_passed = true};
     if (request->msg.is_connect) {
         request->status = 200;
-        h1_front_send_raw(request->front, SPAN("HTTP/1.1 200 Connection established\r\n\r\n"));
+        front_start_tunnel(request->front, NULL, &edit);
     } else {
         request->status = request->head->status;
-        h1_front_send_head(request->front, request->head, &edit);
+        front_start_tunnel(request->front, request->head, &edit);
     }
     request->has_response = true;
+}
+
+static void sniff_end(struct request *request)
+{
+    struct sniff *sniff = request->sniff;
+    request->sniff = NULL;
+    if (sniff != NULL)
+        wheel_clear(request->proxy->loop->wheel, &sniff->timer);
+}
+
+/* Bytes like any: what was held back goes first. */
+static void sniff_pass(struct request *request)
+{
+    struct sniff *sniff = request->sniff;
+    struct back *back = request->attempt.back;
+    sniff_end(request);
+    if (back == NULL)
+        return;
+    back_send_raw(back, span_make(sniff->held, sniff->length));
+    back_flush(back);
+    back_resume(back);
+}
+
+static void on_silence(struct timer *timer, mono_ns now)
+{
+    struct sniff *sniff = CONTAINER_OF(timer, struct sniff, timer);
+    (void)now;
+    sniff_pass(sniff->request);
+    codec_uncork(&sniff->request->proxy->codec);
+}
+
+static bool is_opaque(const struct request *request)
+{
+    const struct port_list *ports = &request->proxy->snapshot->set->proxy.opaque_ports;
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->items[i] == request->msg.port)
+            return true;
+    return false;
+}
+
+static void sniff_begin(struct request *request)
+{
+    struct proxy *proxy = request->proxy;
+    const dur_ns most = proxy->snapshot->set->proxy.detect_timeout;
+    const bool may = request->msg.is_connect && request->front->class->version == 1;
+    if (!may || most == 0 || is_opaque(request))
+        return;
+    struct sniff *sniff = arena_zalloc(&request->arena, sizeof *sniff);
+    if (sniff == NULL)
+        return;
+    sniff->request = request;
+    request->sniff = sniff;
+    timer_init(&sniff->timer, on_silence);
+    wheel_set(proxy->loop->wheel, &sniff->timer, mono_add(proxy->loop->now, most));
+    back_pause(request->attempt.back);
+}
+
+/* The tunnel's connection becomes one of the pool's, the caller's one of HTTP/2, and the CONNECT is
+ * over. */
+static void become_h2(struct request *request, struct span rest)
+{
+    struct connection *connection = request->connection;
+    const mono_ns now = request->proxy->loop->now;
+    sniff_end(request);
+    connection->tunnel_to = strdup(request->call.lane->target->name);
+    request->front->user = NULL;
+    request->front = NULL;
+    request->connection = NULL;
+    attempt_adopt(&request->attempt);
+    call_on_attempt_ended(&request->call, now);
+    call_on_delivered(&request->call, now);
+    if (connection->tunnel_to == NULL)
+        front_close(&connection->h1->base, STREAM_END_RESET);
+    else
+        connection_become_h2(connection, rest);
+}
+
+/* True when the bytes were dealt with. */
+static bool sniff_bytes(struct request *request, struct span bytes)
+{
+    struct sniff *sniff = request->sniff;
+    const size_t wanted = H2_PREFACE.len - sniff->length;
+    const size_t len = bytes.len < wanted ? bytes.len : wanted;
+    if (memcmp(bytes.data, H2_PREFACE.data + sniff->length, len) != 0) {
+        sniff_pass(request);
+        return false;
+    }
+    memcpy(sniff->held + sniff->length, bytes.data, len);
+    sniff->length += len;
+    if (sniff->length == H2_PREFACE.len)
+        become_h2(request, span_make(bytes.data + len, bytes.len - len));
+    return true;
+}
+
+void tunnel_over(struct request *request)
+{
+    sniff_end(request);
+    request->proxy->tunnel_count--;
 }
 
 void tunnel_begin(struct request *request)
@@ -30,17 +141,16 @@ void tunnel_begin(struct request *request)
     request->is_upload_done = true;
     request->proxy->tunnel_count++;
     tell_caller(request);
-    h1_front_flush(request->front);
-    h1_front_start_tunnel(request->front);
-    h1_back_start_tunnel(request->attempt.back);
-    h1_front_read_body(request->front, true);
+    back_start_tunnel(request->attempt.back);
+    sniff_begin(request);
+    front_read_body(request->front, true);
 }
 
 /* Both sides have ended and the upstream has all of it: the tunnel is over, in good order. */
 static void over(struct request *request)
 {
     if (!request->is_tunnel_up_done || !request->is_tunnel_down_done ||
-        h1_back_is_blocked(request->attempt.back))
+        back_is_blocked(request->attempt.back))
         return;
     const mono_ns now = request->proxy->loop->now;
     attempt_release(&request->attempt, 0);
@@ -51,27 +161,31 @@ static void over(struct request *request)
 
 void tunnel_up(struct request *request, struct span bytes)
 {
-    struct h1_back *back = request->attempt.back;
+    if (request->sniff != NULL && sniff_bytes(request, bytes))
+        return;
+    struct back *back = request->attempt.back;
     request->bytes_in += bytes.len;
     call_touch(&request->call, request->proxy->loop->now);
     if (back == NULL)
         return;
-    h1_back_send_raw(back, bytes);
-    h1_back_flush(back);
-    if (h1_back_is_blocked(back))
-        h1_front_read_body(request->front, false);
+    back_send_raw(back, bytes);
+    back_flush(back);
+    if (back_is_blocked(back))
+        front_read_body(request->front, false);
 }
 
 /* A FIN goes on once everything before it has: with a backlog it waits for tunnel_up_go_on. */
 static void pass_up_end(struct request *request)
 {
-    if (request->attempt.back != NULL && !h1_back_is_blocked(request->attempt.back))
-        h1_back_send_fin(request->attempt.back);
+    if (request->attempt.back != NULL && !back_is_blocked(request->attempt.back))
+        back_send_fin(request->attempt.back);
 }
 
 void tunnel_up_end(struct request *request)
 {
     request->is_tunnel_up_done = true;
+    if (request->sniff != NULL)
+        sniff_pass(request);
     pass_up_end(request);
     over(request);
 }
@@ -82,7 +196,7 @@ void tunnel_up_go_on(struct request *request)
         pass_up_end(request);
         over(request);
     } else if (request->front != NULL) {
-        h1_front_read_body(request->front, true);
+        front_read_body(request->front, true);
     }
 }
 
@@ -92,16 +206,16 @@ void tunnel_down(struct request *request, struct span bytes)
     call_on_tunnel_bytes(&request->call, now);
     call_touch(&request->call, now);
     request->bytes_out += bytes.len;
-    h1_front_send_raw(request->front, bytes);
-    h1_front_flush(request->front);
-    if (h1_front_is_blocked(request->front))
-        h1_back_pause(request->attempt.back);
+    front_send_raw(request->front, bytes);
+    front_flush(request->front);
+    if (front_is_blocked(request->front))
+        back_pause(request->attempt.back);
 }
 
 static void pass_down_end(struct request *request)
 {
-    if (request->front != NULL && !h1_front_is_blocked(request->front))
-        h1_front_send_fin(request->front);
+    if (request->front != NULL && !front_is_blocked(request->front))
+        front_send_fin(request->front);
 }
 
 void tunnel_down_end(struct request *request)
@@ -117,5 +231,5 @@ void tunnel_down_go_on(struct request *request)
     if (request->is_tunnel_down_done)
         pass_down_end(request);
     else if (request->attempt.back != NULL)
-        h1_back_resume(request->attempt.back);
+        back_resume(request->attempt.back);
 }

@@ -8,6 +8,9 @@
 void tunnel_connected(struct request *request);
 /* CONNECT: the upstream connection is open. */
 
+void tunnel_over(struct request *request);
+/* The request ends: it is counted no more. */
+
 void tunnel_begin(struct request *request);
 /* CALL_RELAY of a CONNECT or a 101: tells the caller, and bytes flow. */
 

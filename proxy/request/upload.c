@@ -1,6 +1,7 @@
 /* upload.c - see upload.h. */
 #include "request/upload.h"
 
+#include "request/attempt_io.h"
 #include "request/relay.h"
 
 #define REPLAY_PIECE_BYTES 65536
@@ -16,7 +17,7 @@ static void update_clock(struct request *request)
 {
     const mono_ns now = request->proxy->loop->now;
     const bool waits = is_sending(request) && !request->is_upload_done &&
-                       !upload_is_declined(request) && !h1_back_is_blocked(request->attempt.back) &&
+                       !upload_is_declined(request) && !back_is_blocked(request->attempt.back) &&
                        !request->has_response;
     call_resume(&request->call, now);
     if (waits)
@@ -32,7 +33,7 @@ bool upload_is_declined(const struct request *request)
 static void read_caller(struct request *request, bool is_wanted)
 {
     if (request->front != NULL && !request->is_upload_done)
-        h1_front_read_body(request->front, is_wanted);
+        front_read_body(request->front, is_wanted);
 }
 
 void upload_begin(struct request *request, const struct policy *policy,
@@ -42,7 +43,9 @@ void upload_begin(struct request *request, const struct policy *policy,
     request->is_upload_done =
         msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
     const bool may_repeat =
-        facts->is_idempotent || (policy->retry.mode != POLICY_OFF && facts->is_method_listed);
+        facts->is_idempotent || (policy->retry.mode != POLICY_OFF && facts->is_method_listed) ||
+        attempt_io_is_http2(
+            request); /* a refused stream was not worked on: any call may go again */
     replay_init(&request->replay, &request->proxy->replay,
                 may_repeat ? policy->retry.max_body_bytes : 0);
 }
@@ -50,12 +53,12 @@ void upload_begin(struct request *request, const struct policy *policy,
 /* Sends what is kept as far as the upstream takes it; true when all of it has gone. */
 static bool send_kept(struct request *request)
 {
-    struct h1_back *back = request->attempt.back;
+    struct back *back = request->attempt.back;
     const struct span kept = replay_span(&request->replay);
-    while (request->replay_sent < kept.len && !h1_back_is_blocked(back)) {
+    while (request->replay_sent < kept.len && !back_is_blocked(back)) {
         const size_t left = kept.len - request->replay_sent;
         const size_t piece = left < REPLAY_PIECE_BYTES ? left : REPLAY_PIECE_BYTES;
-        h1_back_send_body(back, span_make(kept.data + request->replay_sent, piece));
+        back_send_body(back, span_make(kept.data + request->replay_sent, piece));
         request->replay_sent += piece;
     }
     return request->replay_sent >= kept.len;
@@ -63,16 +66,16 @@ static bool send_kept(struct request *request)
 
 void upload_go_on(struct request *request)
 {
-    struct h1_back *back = request->attempt.back;
+    struct back *back = request->attempt.back;
     if (!is_sending(request))
         return;
     const bool is_all_sent = send_kept(request);
     if (is_all_sent && request->is_upload_done)
-        h1_back_send_end(back, request->upload_trailers);
-    h1_back_flush(back);
+        back_send_end(back, request->upload_trailers);
+    back_flush(back);
     if (request->is_upload_done)
         return;
-    read_caller(request, is_all_sent && !h1_back_is_blocked(back));
+    read_caller(request, is_all_sent && !back_is_blocked(back));
     update_clock(request);
 }
 
@@ -107,9 +110,9 @@ void upload_bytes(struct request *request, struct span bytes)
     call_touch(&request->call, request->proxy->loop->now);
     if (!is_sending(request))
         return;
-    h1_back_send_body(request->attempt.back, bytes);
+    back_send_body(request->attempt.back, bytes);
     request->replay_sent = request->replay.length;
-    if (h1_back_is_blocked(request->attempt.back))
+    if (back_is_blocked(request->attempt.back))
         read_caller(request, false);
     update_clock(request);
 }
@@ -121,8 +124,8 @@ void upload_end(struct request *request, struct span trailers)
         request->upload_trailers = arena_copy(&request->arena, trailers);
     if (!is_sending(request))
         return;
-    h1_back_send_end(request->attempt.back, request->upload_trailers);
-    h1_back_flush(request->attempt.back);
+    back_send_end(request->attempt.back, request->upload_trailers);
+    back_flush(request->attempt.back);
     call_resume(&request->call, request->proxy->loop->now);
     if (request->is_response_done)
         relay_over(request);

@@ -381,14 +381,25 @@ static void put_instance_family(struct page *page, enum metric metric)
     }
 }
 
+static const char *const sides[] = {"downstream", "upstream"};
+
 static void put_connections(struct page *page)
 {
-    static const char *const sides[] = {"downstream", "upstream"};
     for (unsigned i = 0; i < CONNECTION_SIDES * CONNECTION_STATE_COUNT; i++) {
         start_series(page, "");
         put_label(page, "side", sides[i / CONNECTION_STATE_COUNT]);
         put_label(page, "state", connection_words[i % CONNECTION_STATE_COUNT]);
         end_series(page, cell_get(&page->metrics->connections[i]), 0);
+    }
+}
+
+static void put_defences(struct page *page)
+{
+    for (unsigned i = 0; i < H2_SIDES * DEFENCE_COUNT; i++) {
+        start_series(page, "_total");
+        put_label(page, "side", sides[i / DEFENCE_COUNT]);
+        put_label(page, "kind", defence_word((enum defence)(i % DEFENCE_COUNT)));
+        end_series(page, cell_get(&page->metrics->defences[i]), 0);
     }
 }
 
@@ -403,6 +414,7 @@ static void put_proxy_family(struct page *page, enum metric metric)
     const struct metrics *metrics = page->metrics;
     switch (metric) {
     case METRIC_CONNECTIONS: put_connections(page); break;
+    case METRIC_HTTP2_DEFENCES: put_defences(page); break;
     case METRIC_CONFIG_RELOADS:
         for (unsigned i = 0; i < 2; i++) {
             start_series(page, "_total");

@@ -18,6 +18,7 @@
 #define OUTRIGGER_TELEMETRY_METRICS_H
 
 #include "base/mono.h"
+#include "base/defence.h"
 #include "base/outcome.h"
 #include "base/reason.h"
 #include "policy/breaker.h"
@@ -199,6 +200,7 @@ struct metrics {
     const char *revision;
     struct metrics_config_hash *config_hash; /* atomic; replaced whole */
     metric_cell connections[CONNECTION_SIDES * CONNECTION_STATE_COUNT];
+    metric_cell defences[H2_SIDES * DEFENCE_COUNT];
     metric_cell reloads[2]; /* failure, success */
     metric_cell is_last_reload_good;
     struct histogram loop_lag;
@@ -343,8 +345,7 @@ void metrics_set_retry_budget(struct metrics_target *target, uint64_t available)
 
 void metrics_set_connections(struct metrics *metrics, enum connection_side side,
                              enum connection_state state, uint64_t count);
-void metrics_add_connections(struct metrics *metrics, enum connection_side side,
-                             enum connection_state state, int64_t change);
+void metrics_count_defence(struct metrics *metrics, enum h2_side side, enum defence defence);
 void metrics_note_loop_lag(struct metrics *metrics, dur_ns lag);
 /* How late the loop came to a timer, or how long a turn kept others waiting: a histogram. */
 

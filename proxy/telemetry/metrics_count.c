@@ -136,11 +136,9 @@ void metrics_set_connections(struct metrics *metrics, enum connection_side side,
              count);
 }
 
-void metrics_add_connections(struct metrics *metrics, enum connection_side side,
-                             enum connection_state state, int64_t change)
+void metrics_count_defence(struct metrics *metrics, enum h2_side side, enum defence defence)
 {
-    cell_add(&metrics->connections[(unsigned)side * CONNECTION_STATE_COUNT + (unsigned)state],
-             (uint64_t)change);
+    cell_add(&metrics->defences[(unsigned)side * DEFENCE_COUNT + (unsigned)defence], 1);
 }
 
 void metrics_note_loop_lag(struct metrics *metrics, dur_ns lag)

@@ -3,7 +3,12 @@
 
 #include "base/check.h"
 
-static const struct h1_back_handler back_handler;
+#include <unistd.h>
+
+static const struct back_handler back_handler;
+
+static void on_session(struct h2_back_wait *wait, struct h2_back *session, enum reason reason,
+                       const char *detail);
 
 static void fail_later(struct attempt *attempt, enum reason reason, const char *detail)
 {
@@ -43,11 +48,51 @@ static void drop_endpoint(struct attempt *attempt)
 
 static void connect_endpoint(struct attempt *attempt)
 {
+    struct h1_back *back;
     attempt->state = ATTEMPT_CONNECTING;
     attempt->is_reused = false;
-    if (pool_connect(attempt->pool, attempt->endpoint, &back_handler, attempt, &attempt->back) !=
-        OK)
+    if (pool_connect(attempt->pool, attempt->endpoint, &back_handler, attempt, &back) == OK)
+        attempt->back = &back->base;
+    else
         fail_later(attempt, REASON_OVERLOADED, "no memory for a connection");
+}
+
+static enum attempt_start begin_stream(struct attempt *attempt, struct h2_back *session)
+{
+    attempt->back = h2_back_begin(session, &back_handler, attempt);
+    if (attempt->back == NULL) {
+        fail_later(attempt, REASON_OVERLOADED, "no memory for a stream");
+        return ATTEMPT_LATER;
+    }
+    attempt->serial = session->serial;
+    attempt->state = ATTEMPT_OPEN;
+    return ATTEMPT_READY;
+}
+
+static enum attempt_start join_session(struct attempt *attempt)
+{
+    const uint64_t refused = attempt->order.needs_fresh ? attempt->serial : 0;
+    struct h2_back *session =
+        pool_session(attempt->pool, attempt->endpoint, attempt->order.repeat, refused);
+    if (session == NULL) {
+        fail_later(attempt, REASON_OVERLOADED, "no memory for a connection");
+        return ATTEMPT_LATER;
+    }
+    attempt->is_reused = !h2_back_is_coming(session);
+    if (attempt->is_reused)
+        return begin_stream(attempt, session);
+    attempt->state = ATTEMPT_CONNECTING;
+    attempt->session = session;
+    h2_back_wait(session, &attempt->session_wait);
+    return ATTEMPT_LATER;
+}
+
+static enum attempt_start reach_endpoint(struct attempt *attempt)
+{
+    if (attempt->order.is_http2)
+        return join_session(attempt);
+    connect_endpoint(attempt);
+    return ATTEMPT_LATER;
 }
 
 static bool is_wanted(void *context, const struct endpoint *endpoint)
@@ -81,13 +126,14 @@ static enum attempt_start go(struct attempt *attempt)
         return ATTEMPT_LATER;
     }
     take_endpoint(attempt, endpoint);
-    const bool may_reuse = !attempt->order.needs_fresh && !attempt->order.is_tunnel;
-    attempt->back = may_reuse ? pool_lease(attempt->pool, endpoint, attempt->order.repeat) : NULL;
-    if (attempt->back == NULL) {
-        connect_endpoint(attempt);
-        return ATTEMPT_LATER;
-    }
-    h1_back_use(attempt->back, &back_handler, attempt);
+    const bool may_reuse =
+        !attempt->order.needs_fresh && !attempt->order.is_tunnel && !attempt->order.is_http2;
+    struct h1_back *back =
+        may_reuse ? pool_lease(attempt->pool, endpoint, attempt->order.repeat) : NULL;
+    if (back == NULL)
+        return reach_endpoint(attempt);
+    h1_back_use(back, &back_handler, attempt);
+    attempt->back = &back->base;
     attempt->is_reused = true;
     attempt->state = ATTEMPT_OPEN;
     return ATTEMPT_READY;
@@ -106,6 +152,7 @@ void attempt_init(struct attempt *attempt, struct pool *pool, const struct attem
 {
     *attempt = (struct attempt){.pool = pool, .handler = handler};
     endpoint_wait_init(&attempt->wait, on_endpoints);
+    h2_back_wait_init(&attempt->session_wait, on_session);
     loop_task_init(&attempt->failure_task, on_failure_task);
 }
 
@@ -125,26 +172,53 @@ enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_o
 void attempt_release(struct attempt *attempt, dur_ns pool_idle)
 {
     INVARIANT(attempt->state == ATTEMPT_OPEN);
-    if (attempt->order.is_tunnel)
-        h1_back_close(&attempt->back);
-    else
-        pool_release(attempt->pool, &attempt->back, pool_idle);
+    if (attempt->order.is_http2)
+        h2_back_of(attempt->back)->idle_time = pool_idle;
+    if (attempt->order.is_http2 || attempt->order.is_tunnel) {
+        back_close(&attempt->back);
+    } else {
+        struct h1_back *back = h1_back_of(attempt->back);
+        attempt->back = NULL;
+        pool_release(attempt->pool, &back, pool_idle);
+    }
     drop_endpoint(attempt);
     attempt->state = ATTEMPT_NONE;
+}
+
+void attempt_adopt(struct attempt *attempt)
+{
+    INVARIANT(attempt->state == ATTEMPT_OPEN && attempt->order.is_tunnel);
+    const int fd = h1_back_take_over(h1_back_of(attempt->back));
+    attempt->back = NULL;
+    if (pool_adopt_session(attempt->pool, attempt->endpoint, fd) != OK)
+        close(fd);
+    drop_endpoint(attempt);
+    attempt->state = ATTEMPT_NONE;
+}
+
+static void leave_session(struct attempt *attempt)
+{
+    struct h2_back *session = attempt->session;
+    attempt->session = NULL;
+    if (session == NULL)
+        return;
+    h2_back_wait_cancel(&attempt->session_wait);
+    pool_leave_session(session);
 }
 
 void attempt_abort(struct attempt *attempt)
 {
     endpoint_wait_cancel(&attempt->wait);
     loop_task_cancel(&attempt->failure_task);
-    h1_back_close(&attempt->back);
+    leave_session(attempt);
+    back_close(&attempt->back);
     drop_endpoint(attempt);
     attempt->state = ATTEMPT_NONE;
 }
 
 /* ---- what the connection tells ---- */
 
-static void back_connected(struct h1_back *back)
+static void back_connected(struct back *back)
 {
     struct attempt *attempt = back->user;
     attempt->state = ATTEMPT_OPEN;
@@ -162,14 +236,33 @@ static bool fall_back(struct attempt *attempt, enum reason reason)
     if (other == NULL)
         return false;
     attempt->has_fallen_back = true;
-    h1_back_close(&attempt->back);
+    back_close(&attempt->back);
     drop_endpoint(attempt);
     take_endpoint(attempt, other);
-    connect_endpoint(attempt);
+    if (reach_endpoint(attempt) == ATTEMPT_READY)
+        attempt->handler->on_ready(attempt);
     return true;
 }
 
-static void back_failed(struct h1_back *back, enum reason reason, const char *detail)
+/* A connection of HTTP/2 that it waited for is ready, with room at least a moment ago, or lost. */
+static void on_session(struct h2_back_wait *wait, struct h2_back *session, enum reason reason,
+                       const char *detail)
+{
+    struct attempt *attempt = CONTAINER_OF(wait, struct attempt, session_wait);
+    attempt->session = NULL;
+    if (reason != REASON_NONE) {
+        if (!fall_back(attempt, reason))
+            attempt->handler->on_failed(attempt, reason, detail);
+        return;
+    }
+    endpoint_connected(attempt->endpoint);
+    const enum attempt_start started =
+        h2_back_room(session) > 0 ? begin_stream(attempt, session) : join_session(attempt);
+    if (started == ATTEMPT_READY)
+        attempt->handler->on_ready(attempt);
+}
+
+static void back_failed(struct back *back, enum reason reason, const char *detail)
 {
     struct attempt *attempt = back->user;
     const bool is_connecting = attempt->state == ATTEMPT_CONNECTING;
@@ -178,37 +271,37 @@ static void back_failed(struct h1_back *back, enum reason reason, const char *de
     attempt->handler->on_failed(attempt, reason, detail);
 }
 
-static void back_interim(struct h1_back *back, struct message *msg)
+static void back_interim(struct back *back, struct message *msg)
 {
     struct attempt *attempt = back->user;
     attempt->handler->on_interim(attempt, msg);
 }
 
-static void back_head(struct h1_back *back, struct message *msg)
+static void back_head(struct back *back, struct message *msg)
 {
     struct attempt *attempt = back->user;
     attempt->handler->on_head(attempt, msg);
 }
 
-static void back_body(struct h1_back *back, struct span bytes)
+static void back_body(struct back *back, struct span bytes)
 {
     struct attempt *attempt = back->user;
     attempt->handler->on_body(attempt, bytes);
 }
 
-static void back_end(struct h1_back *back, struct span trailers)
+static void back_end(struct back *back, struct span trailers)
 {
     struct attempt *attempt = back->user;
     attempt->handler->on_end(attempt, trailers);
 }
 
-static void back_writable(struct h1_back *back)
+static void back_writable(struct back *back)
 {
     struct attempt *attempt = back->user;
     attempt->handler->on_writable(attempt);
 }
 
-static const struct h1_back_handler back_handler = {
+static const struct back_handler back_handler = {
     .on_connected = back_connected,
     .on_interim = back_interim,
     .on_head = back_head,

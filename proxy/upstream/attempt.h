@@ -49,6 +49,7 @@ struct attempt_order {
     enum repeat repeat; /* if the connection turns out dead */
     bool needs_fresh;   /* a pooled connection just failed: take none */
     bool is_tunnel;     /* never from the pool, never to it */
+    bool is_http2;      /* a stream of a shared connection */
 };
 
 struct attempt {
@@ -58,7 +59,10 @@ struct attempt {
     struct attempt_order order;
     struct endpoint_wait wait;
     struct endpoint *endpoint; /* a reference while the attempt is on */
-    struct h1_back *back;
+    struct back *back;
+    struct h2_back *session; /* that it waits for; NULL = none */
+    struct h2_back_wait session_wait;
+    uint64_t serial; /* of the connection of HTTP/2 that it was on last */
     struct loop_task failure_task;
     enum reason failure;
     const char *failure_detail;
@@ -75,6 +79,10 @@ enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_o
 
 void attempt_release(struct attempt *attempt, dur_ns pool_idle);
 /* After on_end: the connection goes to the pool, or is closed where it cannot serve again. */
+
+void attempt_adopt(struct attempt *attempt);
+/* Of a tunnel in which nothing was said yet: its connection becomes one of HTTP/2 that calls share;
+ * the attempt is over. */
 
 void attempt_abort(struct attempt *attempt);
 /* Ends it now, in any state; no callback follows. Harmless when none is on. */

@@ -5,8 +5,11 @@
 
 #include <stdlib.h>
 
-struct pool_slot {    /* endpoint->pool */
-    struct list idle; /* h1_back.pool_link, last used first */
+#define POOL_SESSION_IDLE (60 * NS_PER_S) /* before the first call on it has said its poolIdle */
+
+struct pool_slot {        /* endpoint->pool */
+    struct list idle;     /* h1_back.pool_link, last used first */
+    struct list sessions; /* h2_back.slot_link, oldest first */
     uint32_t count;
 };
 
@@ -17,6 +20,7 @@ static struct pool_slot *slot_of(struct endpoint *endpoint)
         if (slot == NULL)
             return NULL;
         list_init(&slot->idle);
+        list_init(&slot->sessions);
         endpoint->pool = slot;
     }
     return endpoint->pool;
@@ -39,14 +43,14 @@ static void drop(struct pool *pool, struct h1_back *back)
 
 /* ---- handlers of a connection that is idle here ---- */
 
-static void idle_failed(struct h1_back *back, enum reason reason, const char *detail)
+static void idle_failed(struct back *back, enum reason reason, const char *detail)
 {
     (void)reason;
     (void)detail;
-    drop(back->user, back);
+    drop(back->user, h1_back_of(back));
 }
 
-static const struct h1_back_handler idle_handler = {.on_failed = idle_failed};
+static const struct back_handler idle_handler = {.on_failed = idle_failed};
 
 static void on_gone(struct h1_back *back)
 {
@@ -59,6 +63,11 @@ static void on_gone(struct h1_back *back)
 
 /* ---- endpoints ---- */
 
+static bool is_unused(const struct h2_back *session)
+{
+    return session->session.stream_count == 0 && list_is_empty(&session->waits);
+}
+
 static void endpoint_left(void *context, struct endpoint *endpoint)
 {
     struct pool_slot *slot = endpoint->pool;
@@ -66,6 +75,11 @@ static void endpoint_left(void *context, struct endpoint *endpoint)
         return;
     LIST_FOREACH_SAFE (link, following, &slot->idle)
         drop(context, CONTAINER_OF(link, struct h1_back, pool_link));
+    LIST_FOREACH_SAFE (link, following, &slot->sessions) {
+        struct h2_back *session = CONTAINER_OF(link, struct h2_back, slot_link);
+        if (is_unused(session))
+            h2_back_end(session);
+    }
 }
 
 static void endpoint_freed(void *context, struct endpoint *endpoint)
@@ -87,12 +101,16 @@ void pool_init(struct pool *pool, struct codec *codec)
 {
     *pool = (struct pool){.codec = codec};
     list_init(&pool->idle);
+    list_init(&pool->sessions);
 }
 
 void pool_fini(struct pool *pool)
 {
     LIST_FOREACH_SAFE (link, following, &pool->idle)
         drop(pool, CONTAINER_OF(link, struct h1_back, idle_link));
+    LIST_FOREACH_SAFE (link, following, &pool->sessions)
+        h2_session_lose(&CONTAINER_OF(link, struct h2_back, pool_link)->session, REASON_SHUTDOWN,
+                        NULL);
 }
 
 /* True where the wait of this turn is the look: see pool.h. Saves a system call, 4 % of a call's
@@ -127,7 +145,7 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, enum re
 }
 
 enum err pool_connect(struct pool *pool, struct endpoint *endpoint,
-                      const struct h1_back_handler *handler, void *user, struct h1_back **out)
+                      const struct back_handler *handler, void *user, struct h1_back **out)
 {
     struct h1_back *back;
     const enum err e = h1_back_connect(pool->codec, &endpoint->address, handler, user, &back);
@@ -166,15 +184,129 @@ void pool_release(struct pool *pool, struct h1_back **taken, dur_ns pool_idle)
     back->idle_since = now;
     back->expires_at = mono_add(now, keeps);
     h1_back_use(back, &idle_handler, pool);
-    h1_back_resume(back);
+    back_resume(&back->base);
     list_prepend(&slot->idle, &back->pool_link);
     list_append(&pool->idle, &back->idle_link);
     slot->count++;
     pool->idle_count++;
 }
 
+/* ---- HTTP/2: connections that calls share ---- */
+
+static void session_idle(struct h2_back *session)
+{
+    const struct endpoint *endpoint = session->endpoint;
+    if (!endpoint->is_listed && is_unused(session))
+        h2_back_end(session);
+}
+
+static void session_lost(struct h2_back *session)
+{
+    list_remove(&session->slot_link);
+}
+
+static void session_gone(struct h2_back *session)
+{
+    struct pool *pool = session->options.context;
+    struct endpoint *endpoint = session->endpoint;
+    list_remove(&session->slot_link);
+    list_remove(&session->pool_link);
+    pool->open_count--;
+    session->endpoint = NULL;
+    endpoint_unref(&endpoint);
+}
+
+static struct h2_back_options session_options(struct pool *pool)
+{
+    return (struct h2_back_options){
+        .context = pool, .on_idle = session_idle, .on_lost = session_lost, .on_gone = session_gone};
+}
+
+static void join(struct pool *pool, struct endpoint *endpoint, struct h2_back *session)
+{
+    struct pool_slot *slot = endpoint->pool;
+    session->endpoint = endpoint_ref(endpoint);
+    session->idle_time = POOL_SESSION_IDLE;
+    list_append(&slot->sessions, &session->slot_link);
+    list_append(&pool->sessions, &session->pool_link);
+    pool->open_count++;
+}
+
+static struct h2_back *new_session(struct pool *pool, struct endpoint *endpoint)
+{
+    const struct h2_back_options options = session_options(pool);
+    struct h2_back *session;
+    if (h2_back_connect(pool->codec, &endpoint->address, &options, &session) != OK)
+        return NULL;
+    pool->connects++;
+    join(pool, endpoint, session);
+    return session;
+}
+
+enum err pool_adopt_session(struct pool *pool, struct endpoint *endpoint, int fd)
+{
+    const struct h2_back_options options = session_options(pool);
+    struct h2_back *session;
+    if (slot_of(endpoint) == NULL)
+        return ERR_NO_MEMORY;
+    const enum err e = h2_back_adopt(pool->codec, fd, &options, &session);
+    if (e == OK)
+        join(pool, endpoint, session);
+    return e;
+}
+
+/* An HTTP/2 peer says GOAWAY before it closes, so a request that meets the end is told whether it
+ * was seen: idle time does not matter as it does in HTTP/1.1. Only an end that is here already must
+ * not be walked into. */
+static bool has_died(struct pool *pool, struct h2_back *session, enum repeat repeat)
+{
+    if (session->session.stream_count > 0 || repeat == REPEAT_FREE || !h2_back_is_stale(session))
+        return false;
+    pool->stale++;
+    h2_session_lose(&session->session, REASON_CONNECTION_RESET, "it had been closed");
+    return true;
+}
+
+struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint, enum repeat repeat,
+                             uint64_t refused)
+{
+    struct pool_slot *slot = slot_of(endpoint);
+    struct h2_back *coming = NULL;
+    if (slot == NULL)
+        return NULL;
+    LIST_FOREACH_SAFE (link, following, &slot->sessions) {
+        struct h2_back *session = CONTAINER_OF(link, struct h2_back, slot_link);
+        if (session->serial == refused)
+            continue;
+        if (h2_back_is_coming(session))
+            coming = coming ? coming : session;
+        else if (h2_back_room(session) > 0 && !has_died(pool, session, repeat)) {
+            pool->reuses++;
+            return session;
+        }
+    }
+    return coming ? coming : new_session(pool, endpoint);
+}
+
+void pool_leave_session(struct h2_back *session)
+{
+    if (h2_back_is_coming(session) && is_unused(session))
+        h2_back_end(session);
+}
+
+static void sweep_sessions(struct pool *pool, mono_ns now)
+{
+    LIST_FOREACH_SAFE (link, following, &pool->sessions) {
+        struct h2_back *session = CONTAINER_OF(link, struct h2_back, pool_link);
+        if (session->session.state == H2_OPEN && is_unused(session) &&
+            mono_since(now, session->idle_since) >= session->idle_time)
+            h2_back_end(session);
+    }
+}
+
 void pool_sweep(struct pool *pool, mono_ns now)
 {
+    sweep_sessions(pool, now);
     LIST_FOREACH_SAFE (link, following, &pool->idle) {
         struct h1_back *back = CONTAINER_OF(link, struct h1_back, idle_link);
         if (now >= back->expires_at)

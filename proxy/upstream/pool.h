@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/mono.h"
 #include "codec/h1_back.h"
+#include "codec/h2_back.h"
 #include "upstream/endpoint.h"
 
 #include <stdbool.h>
@@ -32,7 +33,8 @@ enum repeat {                   /* what it means for a call that its connection 
 
 struct pool {
     struct codec *codec;
-    struct list idle; /* h1_back.idle_link, oldest first */
+    struct list idle;     /* h1_back.idle_link, oldest first */
+    struct list sessions; /* h2_back.pool_link: all connections of HTTP/2 */
     uint32_t idle_count;
     uint32_t open_count; /* all connections, idle or in use */
     uint64_t connects;
@@ -52,13 +54,26 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, enum re
 /* An idle connection that is alive, or NULL. */
 
 enum err pool_connect(struct pool *pool, struct endpoint *endpoint,
-                      const struct h1_back_handler *handler, void *user,
+                      const struct back_handler *handler, void *user,
                       struct h1_back **out) MUST_CHECK;
 /* A new one; ERR_NO_MEMORY. */
 
 void pool_release(struct pool *pool, struct h1_back **back, dur_ns pool_idle);
 /* Consumes a connection after its response: keeps it when it may serve again, else closes it.
  * pool_idle 0: never kept. */
+
+struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint, enum repeat repeat,
+                             uint64_t refused);
+/* A connection of HTTP/2 that has room for a stream, or else one that is coming (see h2_back_wait):
+ * the first that there is, so that further ones are left alone and can go; a new one where there is
+ * none. Never the one with the serial `refused`. NULL without memory. */
+
+enum err pool_adopt_session(struct pool *pool, struct endpoint *endpoint, int fd) MUST_CHECK;
+/* A connected socket on which nothing was said yet becomes such a connection. On an error it stays
+ * the caller's. */
+
+void pool_leave_session(struct h2_back *session);
+/* Who waited for it gave up: one that is still coming and that nobody waits for ends. */
 
 void pool_sweep(struct pool *pool, mono_ns now);
 /* Closes what has been idle long enough. */

@@ -99,7 +99,7 @@ static void copy_request(struct bench *bench)
 
 static void write_request(struct bench *bench)
 {
-    const struct h1_request_edit edit = {.via = SPAN("outrigger-1f2e"), .attempt = 1};
+    const struct request_edit edit = {.via = SPAN("outrigger-1f2e"), .attempt = 1};
     size_t len = 0;
     parse_request(bench);
     if (h1_write_request(&bench->request, &edit, bench->out, sizeof(bench->out), &len) == OK)
@@ -108,7 +108,7 @@ static void write_request(struct bench *bench)
 
 static void write_response(struct bench *bench)
 {
-    struct h1_response_edit edit = {.via = SPAN("outrigger-1f2e")};
+    struct response_edit edit = {.via = SPAN("outrigger-1f2e")};
     size_t len = 0;
     parse_response(bench);
     edit.framing = h1_response_framing(&bench->response, 1);

@@ -28,11 +28,11 @@ static void require_same_meaning(const struct message *got, const struct message
 
 static void send_on(const struct message *got)
 {
-    const struct h1_request_edit edit = {.via = SPAN("outrigger-1f2e"),
-                                         .request_id = SPAN("0123"),
-                                         .host = SPAN("upstream:80"),
-                                         .attempt = 3,
-                                         .is_upgrade_passed = true};
+    const struct request_edit edit = {.via = SPAN("outrigger-1f2e"),
+                                      .request_id = SPAN("0123"),
+                                      .host = SPAN("upstream:80"),
+                                      .attempt = 3,
+                                      .is_upgrade_passed = true};
     static char out[HARNESS_OUT_BYTES];
     static struct header scratch[HARNESS_MAX_HEADERS + 8];
     struct message sent;

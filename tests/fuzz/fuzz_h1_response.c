@@ -22,10 +22,10 @@ static void require_same_meaning(const struct harness *h, const struct message *
 static void send_on(const struct harness *h, uint8_t client_minor)
 {
     enum body_framing framing = h1_response_framing(&h->msg, client_minor);
-    const struct h1_response_edit edit = {
+    const struct response_edit edit = {
         .framing = framing,
         .connection = framing == BODY_UNTIL_CLOSE ? H1_CONNECTION_CLOSE : H1_CONNECTION_DEFAULT,
-        .retries = H1_RETRIES_REMOVE,
+        .retries = RETRIES_REMOVE,
         .via = SPAN("outrigger-1f2e"),
         .is_upgrade_passed = h->msg.status == 101};
     static char out[HARNESS_OUT_BYTES];

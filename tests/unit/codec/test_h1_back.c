@@ -135,7 +135,7 @@ static void connect_it(void)
 static void send_request(const char *text)
 {
     struct h1_scan scan;
-    const struct h1_request_edit edit = {.attempt = 1, .is_upgrade_passed = true};
+    const struct request_edit edit = {.attempt = 1, .is_upgrade_passed = true};
     h1_scan_init(&scan, MESSAGE_REQUEST);
     cr_assert_eq(h1_scan_head(&scan, text, strlen(text), &bench.wire.codec.request_limits).step,
                  H1_DONE);

@@ -16,7 +16,7 @@ static void read_head(struct feed *feed, enum message_kind kind, const char *tex
     cr_assert_eq(r.step, H1_DONE, "%s: %s", text, r.detail ? r.detail : "unfinished");
 }
 
-static void expect_request(const char *in, struct h1_request_edit edit, const char *out)
+static void expect_request(const char *in, struct request_edit edit, const char *out)
 {
     struct feed feed;
     char buf[1024];
@@ -32,7 +32,7 @@ static void expect_request(const char *in, struct h1_request_edit edit, const ch
     feed_fini(&feed);
 }
 
-static void expect_response(const char *in, struct h1_response_edit edit, const char *out)
+static void expect_response(const char *in, struct response_edit edit, const char *out)
 {
     struct feed feed;
     char buf[1024];
@@ -51,23 +51,23 @@ static void expect_response(const char *in, struct h1_response_edit edit, const 
 Test(h1_write, plain_request_passes_as_it_came)
 {
     expect_request("GET /a?b HTTP/1.1\r\n" HOST "Accept:  x \r\nFOO: bar\r\n\r\n",
-                   (struct h1_request_edit){.attempt = 0},
+                   (struct request_edit){.attempt = 0},
                    "GET /a?b HTTP/1.1\r\n" HOST "Accept:  x \r\nFOO: bar\r\n\r\n");
 }
 
 Test(h1_write, our_fields_come_last)
 {
-    expect_request("GET / HTTP/1.1\r\n" HOST "Via: 1.0 fred\r\n\r\n",
-                   (struct h1_request_edit){
-                       .via = SPAN("outrigger-1"), .request_id = SPAN("abc"), .attempt = 12},
-                   "GET / HTTP/1.1\r\n" HOST "Via: 1.0 fred\r\nvia: 1.1 outrigger-1\r\n"
-                   "x-request-id: abc\r\nx-outrigger-attempt: 12\r\n\r\n");
+    expect_request(
+        "GET / HTTP/1.1\r\n" HOST "Via: 1.0 fred\r\n\r\n",
+        (struct request_edit){.via = SPAN("outrigger-1"), .request_id = SPAN("abc"), .attempt = 12},
+        "GET / HTTP/1.1\r\n" HOST "Via: 1.0 fred\r\nvia: 1.1 outrigger-1\r\n"
+        "x-request-id: abc\r\nx-outrigger-attempt: 12\r\n\r\n");
 }
 
 Test(h1_write, request_id_of_the_caller_stays)
 {
     expect_request("GET / HTTP/1.1\r\n" HOST "X-Request-ID: mine\r\n\r\n",
-                   (struct h1_request_edit){.request_id = SPAN("abc")},
+                   (struct request_edit){.request_id = SPAN("abc")},
                    "GET / HTTP/1.1\r\n" HOST "X-Request-ID: mine\r\n\r\n");
 }
 
@@ -78,14 +78,14 @@ Test(h1_write, hop_by_hop_fields_of_a_request_are_cut)
                    "Proxy-Authorization: Basic x\r\nTE: gzip\r\nUpgrade: websocket\r\n"
                    "HTTP2-Settings: AAA\r\nX-C: 3\r\nx-outrigger-attempt: 9\r\n"
                    "x-outrigger-reason: shutdown\r\n\r\n",
-                   (struct h1_request_edit){.attempt = 1},
+                   (struct request_edit){.attempt = 1},
                    "GET / HTTP/1.1\r\n" HOST "X-B: 2\r\nX-C: 3\r\nx-outrigger-attempt: 1\r\n\r\n");
 }
 
 Test(h1_write, nominating_host_or_via_does_not_cut_them)
 {
     expect_request("GET / HTTP/1.1\r\n" HOST "Via: 1.1 a\r\nConnection: host, via\r\n\r\n",
-                   (struct h1_request_edit){.attempt = 0},
+                   (struct request_edit){.attempt = 0},
                    "GET / HTTP/1.1\r\n" HOST "Via: 1.1 a\r\n\r\n");
 }
 
@@ -93,22 +93,22 @@ Test(h1_write, framing_is_written_anew)
 {
     expect_request("POST / HTTP/1.1\r\n" HOST
                    "Content-Length: 0012\r\nA: b\r\nContent-Length: 12\r\nTrailer: c\r\n\r\n",
-                   (struct h1_request_edit){.attempt = 0},
+                   (struct request_edit){.attempt = 0},
                    "POST / HTTP/1.1\r\n" HOST "A: b\r\ncontent-length: 12\r\n\r\n");
     expect_request("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding:\tCHUNKED\r\nTrailer: c\r\n\r\n",
-                   (struct h1_request_edit){.attempt = 0},
+                   (struct request_edit){.attempt = 0},
                    "POST / HTTP/1.1\r\n" HOST "Trailer: c\r\ntransfer-encoding: chunked\r\n\r\n");
     expect_request("POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n",
-                   (struct h1_request_edit){.attempt = 0},
+                   (struct request_edit){.attempt = 0},
                    "POST / HTTP/1.1\r\n" HOST "content-length: 0\r\n\r\n");
     expect_request("POST / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n\r\n",
-                   (struct h1_request_edit){.attempt = 0},
+                   (struct request_edit){.attempt = 0},
                    "POST / HTTP/1.1\r\n" HOST "content-length: 9223372036854775807\r\n\r\n");
 }
 
 Test(h1_write, absolute_form_becomes_origin_form_with_its_own_host)
 {
-    const struct h1_request_edit edit = {.host = SPAN("never.example")};
+    const struct request_edit edit = {.host = SPAN("never.example")};
     expect_request("GET http://b.example:81/x?y HTTP/1.1\r\n" HOST "A: b\r\n\r\n", edit,
                    "GET /x?y HTTP/1.1\r\nhost: b.example:81\r\nA: b\r\n\r\n");
     expect_request("GET http://b.example?y HTTP/1.1\r\n" HOST "\r\n", edit,
@@ -122,16 +122,16 @@ Test(h1_write, absolute_form_becomes_origin_form_with_its_own_host)
 Test(h1_write, http_1_0_becomes_1_1_with_a_host_and_without_expect)
 {
     expect_request("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
-                   (struct h1_request_edit){.host = SPAN("up:80"), .via = SPAN("p")},
+                   (struct request_edit){.host = SPAN("up:80"), .via = SPAN("p")},
                    "POST / HTTP/1.1\r\nhost: up:80\r\ncontent-length: 1\r\nvia: 1.0 p\r\n\r\n");
-    expect_request("GET / HTTP/1.0\r\n" HOST "\r\n", (struct h1_request_edit){.host = SPAN("up")},
+    expect_request("GET / HTTP/1.0\r\n" HOST "\r\n", (struct request_edit){.host = SPAN("up")},
                    "GET / HTTP/1.1\r\n" HOST "\r\n");
 }
 
 Test(h1_write, expect_passes_in_http_1_1)
 {
     expect_request("POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n",
-                   (struct h1_request_edit){.attempt = 0},
+                   (struct request_edit){.attempt = 0},
                    "POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\ncontent-length: 1\r\n\r\n");
 }
 
@@ -140,18 +140,18 @@ Test(h1_write, connection_of_a_request_names_what_is_for_this_hop)
     const char *plain = "GET / HTTP/1.1\r\n" HOST "\r\n";
     const char *full = "GET / HTTP/1.1\r\n" HOST "TE: deflate, Trailers\r\nUpgrade: websocket\r\n"
                        "Connection: upgrade, te\r\n\r\n";
-    expect_request(plain, (struct h1_request_edit){.is_last = true},
+    expect_request(plain, (struct request_edit){.is_last = true},
                    "GET / HTTP/1.1\r\n" HOST "connection: close\r\n\r\n");
-    expect_request(plain, (struct h1_request_edit){.is_upgrade_passed = true}, plain);
-    expect_request(full, (struct h1_request_edit){.is_upgrade_passed = true, .is_last = true},
+    expect_request(plain, (struct request_edit){.is_upgrade_passed = true}, plain);
+    expect_request(full, (struct request_edit){.is_upgrade_passed = true, .is_last = true},
                    "GET / HTTP/1.1\r\n" HOST "upgrade: websocket\r\nte: trailers\r\n"
                    "connection: upgrade, te, close\r\n\r\n");
-    expect_request(full, (struct h1_request_edit){.is_upgrade_passed = true},
+    expect_request(full, (struct request_edit){.is_upgrade_passed = true},
                    "GET / HTTP/1.1\r\n" HOST "upgrade: websocket\r\nte: trailers\r\n"
                    "connection: upgrade, te\r\n\r\n");
-    expect_request(full, (struct h1_request_edit){.is_last = true},
+    expect_request(full, (struct request_edit){.is_last = true},
                    "GET / HTTP/1.1\r\n" HOST "te: trailers\r\nconnection: te, close\r\n\r\n");
-    expect_request(full, (struct h1_request_edit){.attempt = 0},
+    expect_request(full, (struct request_edit){.attempt = 0},
                    "GET / HTTP/1.1\r\n" HOST "te: trailers\r\nconnection: te\r\n\r\n");
 }
 
@@ -159,36 +159,36 @@ Test(h1_write, websocket_handshake_passes_when_told)
 {
     expect_request("GET /ws HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                    "Sec-WebSocket-Key: x\r\n\r\n",
-                   (struct h1_request_edit){.is_upgrade_passed = true},
+                   (struct request_edit){.is_upgrade_passed = true},
                    "GET /ws HTTP/1.1\r\n" HOST "Sec-WebSocket-Key: x\r\nupgrade: websocket\r\n"
                    "connection: upgrade\r\n\r\n");
 }
 
 Test(h1_write, lines_are_added_and_may_replace)
 {
-    const struct h1_line lines[] = {{SPAN("grpc-timeout"), SPAN("5m"), true},
-                                    {SPAN("x-deadline"), SPAN("70"), true},
-                                    {SPAN("x-more"), SPAN("1"), false}};
+    const struct header_line lines[] = {{SPAN("grpc-timeout"), SPAN("5m"), true},
+                                        {SPAN("x-deadline"), SPAN("70"), true},
+                                        {SPAN("x-more"), SPAN("1"), false}};
     expect_request("GET / HTTP/1.1\r\nGrpc-Timeout: 1H\r\n" HOST
                    "X-DEADLINE: 99\r\nX-More: 0\r\n\r\n",
-                   (struct h1_request_edit){.lines = lines, .line_count = 3},
+                   (struct request_edit){.lines = lines, .line_count = 3},
                    "GET / HTTP/1.1\r\n" HOST "X-More: 0\r\ngrpc-timeout: 5m\r\nx-deadline: 70\r\n"
                    "x-more: 1\r\n\r\n");
 }
 
 Test(h1_write, request_without_any_field_passes)
 {
-    expect_request("GET / HTTP/1.0\r\n\r\n", (struct h1_request_edit){.attempt = 0},
+    expect_request("GET / HTTP/1.0\r\n\r\n", (struct request_edit){.attempt = 0},
                    "GET / HTTP/1.1\r\n\r\n");
 }
 
 Test(h1_write, plain_response_passes_with_its_length_said_anew)
 {
     expect_response(OK_LINE "Server: x\r\nContent-Length: 005\r\nA: b\r\n\r\n",
-                    (struct h1_response_edit){.framing = BODY_LENGTH, .via = SPAN("p")},
+                    (struct response_edit){.framing = BODY_LENGTH, .via = SPAN("p")},
                     OK_LINE "Server: x\r\nA: b\r\ncontent-length: 5\r\nvia: 1.1 p\r\n\r\n");
     expect_response("HTTP/1.0 200\r\nContent-Length: 5\r\n\r\n",
-                    (struct h1_response_edit){.framing = BODY_LENGTH, .via = SPAN("p")},
+                    (struct response_edit){.framing = BODY_LENGTH, .via = SPAN("p")},
                     "HTTP/1.1 200 \r\ncontent-length: 5\r\nvia: 1.0 p\r\n\r\n");
 }
 
@@ -198,7 +198,7 @@ Test(h1_write, hop_by_hop_fields_of_a_response_are_cut_and_nobody_speaks_for_us)
         "HTTP/1.1 503 Busy\r\nConnection: close, x-a\r\nX-A: 1\r\nKeep-Alive: timeout=5\r\n"
         "x-outrigger-reason: circuit_open\r\nProxy-Authenticate: Basic\r\nB: 2\r\n"
         "Upgrade: h2c\r\nx-outrigger-attempt: 3\r\nContent-Length: 0\r\n\r\n",
-        (struct h1_response_edit){.framing = BODY_LENGTH},
+        (struct response_edit){.framing = BODY_LENGTH},
         "HTTP/1.1 503 Busy\r\nB: 2\r\ncontent-length: 0\r\n\r\n");
 }
 
@@ -207,13 +207,12 @@ Test(h1_write, mark_of_exhausted_retries_passes_goes_or_is_ours)
     const char *in =
         "HTTP/1.1 503 X\r\nX-Outrigger-Retries: exhausted\r\nContent-Length: 0\r\n\r\n";
     expect_response(
-        in, (struct h1_response_edit){.framing = BODY_LENGTH},
+        in, (struct response_edit){.framing = BODY_LENGTH},
         "HTTP/1.1 503 X\r\nX-Outrigger-Retries: exhausted\r\ncontent-length: 0\r\n\r\n");
-    expect_response(in,
-                    (struct h1_response_edit){.framing = BODY_LENGTH, .retries = H1_RETRIES_REMOVE},
+    expect_response(in, (struct response_edit){.framing = BODY_LENGTH, .retries = RETRIES_REMOVE},
                     "HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n");
     expect_response(
-        in, (struct h1_response_edit){.framing = BODY_LENGTH, .retries = H1_RETRIES_EXHAUSTED},
+        in, (struct response_edit){.framing = BODY_LENGTH, .retries = RETRIES_EXHAUSTED},
         "HTTP/1.1 503 X\r\ncontent-length: 0\r\nx-outrigger-retries: exhausted\r\n\r\n");
 }
 
@@ -221,30 +220,30 @@ Test(h1_write, body_without_a_length_is_framed_for_the_client)
 {
     const char *chunked = OK_LINE "Transfer-Encoding: chunked\r\nTrailer: a\r\n\r\n";
     const char *until_close = OK_LINE "A: b\r\n\r\n";
-    expect_response(chunked, (struct h1_response_edit){.framing = BODY_CHUNKED},
+    expect_response(chunked, (struct response_edit){.framing = BODY_CHUNKED},
                     OK_LINE "Trailer: a\r\ntransfer-encoding: chunked\r\n\r\n");
-    expect_response(until_close, (struct h1_response_edit){.framing = BODY_CHUNKED},
+    expect_response(until_close, (struct response_edit){.framing = BODY_CHUNKED},
                     OK_LINE "A: b\r\ntransfer-encoding: chunked\r\n\r\n");
     expect_response(
         chunked,
-        (struct h1_response_edit){.framing = BODY_UNTIL_CLOSE, .connection = H1_CONNECTION_CLOSE},
+        (struct response_edit){.framing = BODY_UNTIL_CLOSE, .connection = H1_CONNECTION_CLOSE},
         OK_LINE "connection: close\r\n\r\n");
     expect_response(
         until_close,
-        (struct h1_response_edit){.framing = BODY_UNTIL_CLOSE, .connection = H1_CONNECTION_CLOSE},
+        (struct response_edit){.framing = BODY_UNTIL_CLOSE, .connection = H1_CONNECTION_CLOSE},
         OK_LINE "A: b\r\nconnection: close\r\n\r\n");
 }
 
 Test(h1_write, response_without_a_body_keeps_the_length_it_speaks_of)
 {
     expect_response("HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n",
-                    (struct h1_response_edit){.framing = BODY_NONE},
+                    (struct response_edit){.framing = BODY_NONE},
                     "HTTP/1.1 304 Not Modified\r\ncontent-length: 99\r\n\r\n");
     expect_response("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
-                    (struct h1_response_edit){.framing = BODY_NONE},
+                    (struct response_edit){.framing = BODY_NONE},
                     "HTTP/1.1 204 No Content\r\n\r\n");
     expect_response("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
-                    (struct h1_response_edit){.framing = BODY_NONE},
+                    (struct response_edit){.framing = BODY_NONE},
                     "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
 }
 
@@ -252,11 +251,10 @@ Test(h1_write, connection_of_a_response_says_what_the_client_must_know)
 {
     const char *in = OK_LINE "Content-Length: 1\r\n\r\n";
     expect_response(
-        in,
-        (struct h1_response_edit){.framing = BODY_LENGTH, .connection = H1_CONNECTION_KEEP_ALIVE},
+        in, (struct response_edit){.framing = BODY_LENGTH, .connection = H1_CONNECTION_KEEP_ALIVE},
         OK_LINE "content-length: 1\r\nconnection: keep-alive\r\n\r\n");
     expect_response(
-        in, (struct h1_response_edit){.framing = BODY_LENGTH, .connection = H1_CONNECTION_CLOSE},
+        in, (struct response_edit){.framing = BODY_LENGTH, .connection = H1_CONNECTION_CLOSE},
         OK_LINE "content-length: 1\r\nconnection: close\r\n\r\n");
 }
 
@@ -266,24 +264,23 @@ Test(h1_write, upgrade_of_a_response_passes_when_told)
                      "Sec-WebSocket-Accept: x\r\n\r\n";
     const char *upgrade_required =
         "HTTP/1.1 426 X\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n";
-    expect_response(in, (struct h1_response_edit){.framing = BODY_NONE, .is_upgrade_passed = true},
+    expect_response(in, (struct response_edit){.framing = BODY_NONE, .is_upgrade_passed = true},
                     "HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: x\r\nupgrade: websocket\r\n"
                     "connection: upgrade\r\n\r\n");
     expect_response(upgrade_required,
-                    (struct h1_response_edit){.framing = BODY_LENGTH,
-                                              .is_upgrade_passed = true,
-                                              .connection = H1_CONNECTION_CLOSE},
+                    (struct response_edit){.framing = BODY_LENGTH,
+                                           .is_upgrade_passed = true,
+                                           .connection = H1_CONNECTION_CLOSE},
                     "HTTP/1.1 426 X\r\ncontent-length: 0\r\nupgrade: websocket\r\n"
                     "connection: upgrade, close\r\n\r\n");
 }
 
 Test(h1_write, rate_fields_are_added_to_a_response)
 {
-    const struct h1_line lines[] = {{SPAN("ratelimit"), SPAN("\"default\";r=1;t=1"), true}};
-    expect_response(
-        OK_LINE "RateLimit: x\r\nContent-Length: 1\r\n\r\n",
-        (struct h1_response_edit){.framing = BODY_LENGTH, .lines = lines, .line_count = 1},
-        OK_LINE "content-length: 1\r\nratelimit: \"default\";r=1;t=1\r\n\r\n");
+    const struct header_line lines[] = {{SPAN("ratelimit"), SPAN("\"default\";r=1;t=1"), true}};
+    expect_response(OK_LINE "RateLimit: x\r\nContent-Length: 1\r\n\r\n",
+                    (struct response_edit){.framing = BODY_LENGTH, .lines = lines, .line_count = 1},
+                    OK_LINE "content-length: 1\r\nratelimit: \"default\";r=1;t=1\r\n\r\n");
 }
 
 Test(h1_write, framing_towards_the_client_depends_on_its_version)
@@ -309,7 +306,7 @@ Test(h1_write, copied_message_is_written_alike)
 {
     const char *text =
         "GET http://b.example:81?y HTTP/1.1\r\nConnection: x-a\r\n" HOST "X-A: 1\r\nB: 2\r\n\r\n";
-    const struct h1_request_edit edit = {.via = SPAN("p")};
+    const struct request_edit edit = {.via = SPAN("p")};
     struct feed feed;
     struct arena arena;
     struct message copy;

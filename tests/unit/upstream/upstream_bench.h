@@ -55,7 +55,7 @@ static inline void upstream_bench_send(struct upstream_bench *bench, struct h1_b
     const char *text = BENCH_GET;
     struct h1_scan scan;
     const struct h1_limits *limits = &bench->wire.codec.request_limits;
-    const struct h1_request_edit edit = {.attempt = 1};
+    const struct request_edit edit = {.attempt = 1};
     h1_scan_init(&scan, MESSAGE_REQUEST);
     cr_assert_eq(h1_scan_head(&scan, text, strlen(text), limits).step, H1_DONE);
     cr_assert_eq(
