@@ -30,8 +30,11 @@ def pair(tmp_path_factory):
 
 @pytest.fixture
 def proxy(pair):
+    if pair[0].process.poll() is not None:  # the test before killed it, and says so
+        pair[0].start()
     yield pair[0]
-    assert pair[0].process.poll() is None, f"the proxy has ended:\n{pair[0].stderr()[-4000:]}"
+    code = pair[0].process.poll()
+    assert code is None, f"the proxy has ended with {code}: {pair[0].sanitizer()}"
 
 
 @pytest.fixture

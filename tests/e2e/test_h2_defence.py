@@ -396,7 +396,8 @@ def test_an_answer_that_a_window_takes_drop_by_drop_is_not_given_up(under_attack
 def test_a_window_of_0_for_many_large_answers_costs_at_most_their_windows(make_proxy, h2_upstream):
     h2_upstream.on("/large", generated(MIB))
     proxy = make_proxy(h2_upstream, protocol="http2").start()
-    with bounded(proxy, 200 * MIB // 4 + MAY_GROW), Neighbour(proxy), RawClient(proxy.port, {h2.INITIAL_WINDOW_SIZE: 0}, grants_window=False) as client:
+    with bounded(proxy, 200 * MIB // 4 + MAY_GROW), Neighbour(proxy), \
+            RawClient(proxy.port, {h2.INITIAL_WINDOW_SIZE: 0}, grants_window=False) as client:
         client.settle()
         for _ in range(200):
             client.request(path="/large")
