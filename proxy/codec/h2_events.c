@@ -154,6 +154,12 @@ void h2_session_give_head_back(struct h2_session *session)
         h2_head_free(&head);
 }
 
+/* A stream counts until its call has ended, not until it is reset. */
+static uint32_t stream_limit(const struct h2_session *session)
+{
+    return session->codec->h2_limits.max_streams;
+}
+
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *context)
 {
     struct h2_session *session = session_of(context);
@@ -161,6 +167,12 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     if (session->is_condemned || frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     struct h2_stream *stream = stream_of(ng, frame->hd.stream_id);
+    if (is_request && stream == NULL && session->stream_count >= stream_limit(session)) {
+        (void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                        NGHTTP2_REFUSED_STREAM);
+        note_begun(session, frame->hd.stream_id);
+        return 0;
+    }
     if (is_request && stream == NULL) {
         stream = session->role->open_stream(session);
         if (stream == NULL)
@@ -232,6 +244,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *conte
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS: headers_arrived(session, stream, is_end); break;
     case NGHTTP2_DATA:
+        if (frame->hd.length > 0 && frame->data.padlen >= frame->hd.length && !is_end)
+            h2_session_charge(session, H2_COST_EMPTY); /* nothing but padding */
         if (is_end && stream != NULL && !stream->is_retired)
             h2_stream_peer_ended(stream, SPAN_NONE);
         break;

@@ -5,12 +5,15 @@
 #include "codec/h2_own.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define H2_SESSION_MAGIC 0x52e5510au
 #define PREFACE_BYTES 24
 #define ACKS_MAX 1000   /* SETTINGS and PING acks that wait for a peer who does not read */
 #define SETTINGS_MAX 32 /* entries of one frame */
 #define CONTINUATIONS_MAX 8
+#define GREETING_MAX 64     /* bytes of our SETTINGS frame */
+#define STREAMS_SLACK 10000 /* more than one read can begin */
 
 static void session_run(struct h2_session *session);
 
@@ -84,7 +87,7 @@ static int submit_settings(struct h2_session *session)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, codec->request_limits.max_header_bytes},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
         {is_server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
-         is_server ? codec->h2_limits.max_streams : 0},
+         is_server ? codec->h2_limits.max_streams + STREAMS_SLACK : 0},
     };
     const int status = nghttp2_submit_settings(session->ng, NGHTTP2_FLAG_NONE, entries,
                                                sizeof entries / sizeof *entries);
@@ -158,7 +161,7 @@ enum err h2_session_open(struct h2_session *session, int fd)
 
 void h2_session_connected(struct h2_session *session)
 {
-    session->heard_at = session->wrote_at = h2_session_now(session);
+    session->opened_at = session->heard_at = session->wrote_at = h2_session_now(session);
     stream_set_callback(&session->stream, on_event);
     stream_want(&session->stream, true, false);
     h2_session_schedule(session);
@@ -272,6 +275,23 @@ static void do_chores(struct h2_session *session)
     }
 }
 
+/* Our limit of streams is said to the peer but kept by ourselves (on_begin_headers): nghttp2 would
+ * end the connection for one stream too many, and counts those that are reset as gone. So it is
+ * given a larger one, and its first frame says ours. */
+static void put_greeting(struct h2_session *session, const uint8_t *bytes, size_t len)
+{
+    uint8_t frame[GREETING_MAX];
+    const uint32_t most = session->codec->h2_limits.max_streams;
+    session->is_greeted = true;
+    if (len <= sizeof frame && len > 4) {
+        memcpy(frame, bytes, len);
+        for (size_t i = 0; i < 4; i++)
+            frame[len - 1 - i] = (uint8_t)(most >> (8 * i));
+        bytes = frame;
+    }
+    outbox_put(&session->out, span_make((const char *)bytes, len));
+}
+
 static bool write_some(struct h2_session *session)
 {
     const uint8_t *bytes;
@@ -280,7 +300,9 @@ static bool write_some(struct h2_session *session)
         outbox_fail(&session->out);
         return false;
     }
-    if (len > 0)
+    if (len > 0 && !session->is_greeted && session->role->side == H2_DOWNSTREAM)
+        put_greeting(session, bytes, (size_t)len);
+    else if (len > 0)
         outbox_put(&session->out, span_make((const char *)bytes, (size_t)len));
     return len > 0 || !list_is_empty(&session->chores);
 }

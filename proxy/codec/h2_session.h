@@ -92,12 +92,14 @@ struct h2_session {
     size_t owed_bytes;      /* of the connection's window, not given back yet */
     uint32_t resets;
     mono_ns resets_at;
+    mono_ns opened_at;
     mono_ns heard_at;  /* last byte of the peer */
     mono_ns wrote_at;  /* last byte that the socket took */
     mono_ns pinged_at; /* a PING of ours is unanswered since; MONO_NEVER */
     mono_ns ending_at;
     bool is_condemned;  /* to be ended with `code` when nghttp2 has returned */
     bool is_going_away; /* a GOAWAY of either side: no new streams */
+    bool is_greeted;    /* our SETTINGS have left */
     bool is_notice_sent;
     bool is_last_id_sent;
     enum reason lost_reason; /* what its streams are told when it is lost */

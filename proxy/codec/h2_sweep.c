@@ -73,6 +73,12 @@ static void sweep_open(struct h2_session *session, mono_ns now)
                         "it took no byte for limits.writeTimeout");
         return;
     }
+    if (session->settings_turn == 0 && session->role->side == H2_DOWNSTREAM &&
+        codec->header_timeout > 0 && mono_since(now, session->opened_at) >= codec->header_timeout) {
+        h2_session_condemn(session, NGHTTP2_SETTINGS_TIMEOUT, DEFENCE_PROTOCOL_ERROR,
+                           "a preface without SETTINGS");
+        return;
+    }
     if (session->head != NULL && codec->header_timeout > 0 &&
         mono_since(now, session->head_at) >= codec->header_timeout) {
         h2_session_condemn(session, NGHTTP2_ENHANCE_YOUR_CALM, DEFENCE_GLITCHES,
