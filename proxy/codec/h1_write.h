@@ -33,10 +33,11 @@ enum body_framing h1_response_framing(const struct message *msg, uint8_t client_
 /* A body without a length goes chunked to an HTTP/1.1 client and until close to an HTTP/1.0 one
  * (which then must get H1_CONNECTION_CLOSE). */
 
-#define H1_CHUNK_HEAD_MAX 18  /* 16 digits, CRLF */
-#define H1_CHUNK_TAIL "\r\n"  /* behind the payload of every chunk, and behind the trailers */
-#define H1_LAST_CHUNK "0\r\n" /* before the trailer lines, each with its CRLF; there may be none   \
-                               */
+#define H1_CHUNK_HEAD_MAX 18 /* 16 digits, CRLF */
+#define H1_CHUNK_TAIL "\r\n" /* behind the payload of every chunk, and behind the trailers */
+#define H1_LAST_CHUNK                                                                              \
+    "0\r\n" /* before the trailer lines, each with its CRLF; there may be none                     \
+             */
 
 size_t h1_write_chunk_head(char *buf, uint64_t size);
 /* "1a2b\r\n" into H1_CHUNK_HEAD_MAX bytes; `size` > 0. Returns its length. */

@@ -21,8 +21,9 @@
     200 /* units a second that time alone brings: PINGs, SETTINGS of a quiet peer */
 #define H2_GUARD_BYTES 64 /* of frames that we do not know, for a unit */
 
-#define H2_COST_EMPTY 1  /* a frame that carries nothing */
-#define H2_COST_FAULT 40 /* an invalid frame, a stream that the peer makes us reset: 100 at once   \
+#define H2_COST_EMPTY 1 /* a frame that carries nothing */
+#define H2_COST_FAULT                                                                              \
+    40                   /* an invalid frame, a stream that the peer makes us reset: 100 at once   \
                           */
 #define H2_COST_LIST 800 /* a header list beyond the limits: 5 at once */
 #define H2_WORTH_FRAME 3 /* of a DATA frame with bytes in it, sent or received */

@@ -24,8 +24,8 @@ bool route_is_method_listed(const struct retry_config *cfg, const struct message
 
 bool route_is_http2(const struct connection *connection, const struct target *target,
                     const struct message *msg);
-/* What is spoken with the target: the policy's word, else the listener's; auto speaks what the caller
- * spoke (POLICY section 6). */
+/* What is spoken with the target: the policy's word, else the listener's; auto speaks what the
+ * caller spoke (POLICY section 6). */
 
 bool request_is_grpc(const struct message *msg);
 

@@ -17,8 +17,8 @@
 #ifndef OUTRIGGER_TELEMETRY_METRICS_H
 #define OUTRIGGER_TELEMETRY_METRICS_H
 
-#include "base/mono.h"
 #include "base/defence.h"
+#include "base/mono.h"
 #include "base/outcome.h"
 #include "base/reason.h"
 #include "policy/breaker.h"

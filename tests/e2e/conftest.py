@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness.proxy import Proxy, sanitizer_env  # noqa: E402 (after the path)
+from harness.h2_upstream import RawUpstream  # noqa: E402 (after the path)
+from harness.proxy import Proxy, sanitizer_env  # noqa: E402
 from harness.upstream import BlackHole, Upstream  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -35,6 +36,13 @@ def upstream():
 @pytest.fixture
 def another_upstream():
     server = Upstream()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def h2_upstream():
+    server = RawUpstream()
     yield server
     server.close()
 

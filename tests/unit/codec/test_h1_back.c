@@ -27,31 +27,31 @@ static void maybe_close(bool is_wanted)
         h1_back_close(&bench.back);
 }
 
-static void on_connected(struct h1_back *back)
+static void on_connected(struct back *back)
 {
     (void)back;
     bench.connected++;
 }
 
-static void on_interim(struct h1_back *back, struct message *msg)
+static void on_interim(struct back *back, struct message *msg)
 {
     (void)back;
     cr_assert_lt(msg->status, 200);
     bench.interims++;
 }
 
-static void on_head(struct h1_back *back, struct message *msg)
+static void on_head(struct back *back, struct message *msg)
 {
     bench.heads++;
     bench.status = msg->status;
     if (bench.pauses_at_head)
-        h1_back_pause(back);
+        back_pause(back);
     if (bench.tunnels_at_head)
-        h1_back_start_tunnel(back);
+        back_start_tunnel(back);
     maybe_close(bench.closes_at_head);
 }
 
-static void on_body(struct h1_back *back, struct span bytes)
+static void on_body(struct back *back, struct span bytes)
 {
     (void)back;
     const size_t room = sizeof bench.body - 1 - bench.body_len;
@@ -62,7 +62,7 @@ static void on_body(struct h1_back *back, struct span bytes)
     maybe_close(bench.closes_at_body);
 }
 
-static void on_end(struct h1_back *back, struct span trailers)
+static void on_end(struct back *back, struct span trailers)
 {
     (void)back;
     bench.ends++;
@@ -72,7 +72,7 @@ static void on_end(struct h1_back *back, struct span trailers)
     maybe_close(bench.closes_at_end);
 }
 
-static void on_failed(struct h1_back *back, enum reason reason, const char *detail)
+static void on_failed(struct back *back, enum reason reason, const char *detail)
 {
     (void)back;
     (void)detail;
@@ -81,7 +81,7 @@ static void on_failed(struct h1_back *back, enum reason reason, const char *deta
     h1_back_close(&bench.back);
 }
 
-static void on_writable(struct h1_back *back)
+static void on_writable(struct back *back)
 {
     (void)back;
     bench.writable++;
@@ -93,7 +93,7 @@ static void on_gone(struct h1_back *back)
     bench.gone++;
 }
 
-static const struct h1_back_handler handler = {
+static const struct back_handler handler = {
     .on_connected = on_connected,
     .on_interim = on_interim,
     .on_head = on_head,
@@ -143,8 +143,8 @@ static void send_request(const char *text)
                                   bench.headers, &bench.msg)
                      .step,
                  H1_DONE);
-    h1_back_send_request(bench.back, &bench.msg, &edit);
-    h1_back_flush(bench.back);
+    back_send_request(&bench.back->base, &bench.msg, &edit);
+    back_flush(&bench.back->base);
 }
 
 static void begin(const char *text)
@@ -262,8 +262,8 @@ Test(h1_back, does_not_take_a_reset_met_by_a_write_for_the_end_of_a_body)
     answer("HTTP/1.1 200 OK\r\n\r\npart");
     TURN_UNTIL(bench.wire.loop, bench.body_len == 4);
     wire_reset(&bench.wire);
-    h1_back_send_body(bench.back, SPAN("more")); /* this write takes the socket's error */
-    h1_back_flush(bench.back);
+    back_send_body(&bench.back->base, SPAN("more")); /* this write takes the socket's error */
+    back_flush(&bench.back->base);
     TURN_UNTIL(bench.wire.loop, bench.failures == 1);
     cr_assert_eq(bench.ends, 0);
 }
@@ -324,8 +324,8 @@ Test(h1_back, may_not_persist_before_its_request_is_complete)
     answer(OK_EMPTY);
     TURN_UNTIL(bench.wire.loop, bench.ends == 1);
     cr_assert_not(h1_back_may_persist(bench.back));
-    h1_back_send_end(bench.back, SPAN_NONE);
-    h1_back_flush(bench.back);
+    back_send_end(&bench.back->base, SPAN_NONE);
+    back_flush(&bench.back->base);
     cr_assert(h1_back_may_persist(bench.back));
 }
 
@@ -337,13 +337,13 @@ Test(h1_back, may_not_persist_when_the_peer_says_close)
     cr_assert_not(h1_back_may_persist(bench.back));
 }
 
-static void on_end_stop(struct h1_back *back, struct span trailers)
+static void on_end_stop(struct back *back, struct span trailers)
 {
     on_end(back, trailers);
-    h1_back_pause(back);
+    back_pause(back);
 }
 
-static const struct h1_back_handler stopping_handler = {
+static const struct back_handler stopping_handler = {
     .on_head = on_head, .on_body = on_body, .on_end = on_end_stop};
 
 Test(h1_back, is_stale_when_the_last_read_filled_its_buffer_and_more_lies_behind)
@@ -362,7 +362,7 @@ Test(h1_back, is_stale_when_the_last_read_filled_its_buffer_and_more_lies_behind
         cr_assert_gt(n, 0);
         sent += (size_t)n;
     }
-    bench.back->handler = &stopping_handler; /* before the next event tells of the rest */
+    bench.back->base.handler = &stopping_handler; /* before the next event tells of the rest */
     TURN_UNTIL(bench.wire.loop, bench.ends == 1);
     cr_assert(h1_back_may_persist(bench.back));
     cr_assert(h1_back_is_stale(bench.back));
@@ -475,7 +475,7 @@ Test(h1_back, reads_nothing_while_it_is_paused)
     answer("body");
     driver_settle(bench.wire.loop);
     cr_assert_eq(bench.body_len, 0);
-    h1_back_resume(bench.back);
+    back_resume(&bench.back->base);
     TURN_UNTIL(bench.wire.loop, bench.ends == 1);
 }
 
@@ -488,7 +488,7 @@ Test(h1_back, sees_after_a_pause_that_the_peer_has_gone)
     wire_reset(&bench.wire);
     driver_settle(bench.wire.loop);
     cr_assert_eq(bench.failures, 0);
-    h1_back_resume(bench.back);
+    back_resume(&bench.back->base);
     TURN_UNTIL(bench.wire.loop, bench.failures == 1);
 }
 
@@ -496,12 +496,12 @@ Test(h1_back, says_when_the_backlog_of_an_upload_has_gone)
 {
     static char zeros[65536];
     begin(PUT_CHUNKED);
-    while (!h1_back_is_blocked(bench.back))
-        h1_back_send_body(bench.back, span_make(zeros, sizeof zeros));
+    while (!back_is_blocked(&bench.back->base))
+        back_send_body(&bench.back->base, span_make(zeros, sizeof zeros));
     cr_assert_eq(bench.writable, 0);
     TURN_UNTIL(bench.wire.loop, (wire_reads(&bench.wire, SIZE_MAX, "x"), wire_forget(&bench.wire),
                                  bench.writable == 1));
-    cr_assert_not(h1_back_is_blocked(bench.back));
+    cr_assert_not(back_is_blocked(&bench.back->base));
 }
 
 Test(h1_back, delivers_the_answer_that_came_before_a_reset_of_the_upload)
@@ -509,8 +509,8 @@ Test(h1_back, delivers_the_answer_that_came_before_a_reset_of_the_upload)
     static char zeros[65536];
     bench.closes_at_end = true;
     begin(PUT_CHUNKED);
-    while (!h1_back_is_blocked(bench.back))
-        h1_back_send_body(bench.back, span_make(zeros, sizeof zeros));
+    while (!back_is_blocked(&bench.back->base))
+        back_send_body(&bench.back->base, span_make(zeros, sizeof zeros));
     answer("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
     wire_hang_up(&bench.wire); /* with unread bytes: an RST */
     TURN_UNTIL(bench.wire.loop, bench.ends == 1);
@@ -527,8 +527,8 @@ Test(h1_back, tells_a_failed_write_though_its_reading_is_over)
     TURN_UNTIL(bench.wire.loop, bench.ends == 1);
     wire_reset(&bench.wire);
     driver_settle(bench.wire.loop);
-    h1_back_send_raw(bench.back, SPAN("anybody there?"));
-    h1_back_flush(bench.back);
+    back_send_raw(&bench.back->base, SPAN("anybody there?"));
+    back_flush(&bench.back->base);
     TURN_UNTIL(bench.wire.loop, bench.failures == 1);
 }
 
@@ -544,10 +544,10 @@ Test(h1_back, tells_the_end_of_a_tunnels_other_side_once)
     cr_assert_str_eq(bench.body, "hello");
     driver_settle(bench.wire.loop);
     cr_assert_eq(bench.ends, 1);
-    h1_back_send_raw(bench.back, SPAN("still open"));
-    h1_back_flush(bench.back);
+    back_send_raw(&bench.back->base, SPAN("still open"));
+    back_flush(&bench.back->base);
     TURN_UNTIL(bench.wire.loop, wire_got(&bench.wire, "still open"));
-    h1_back_send_fin(bench.back);
+    back_send_fin(&bench.back->base);
     TURN_UNTIL(bench.wire.loop, wire_ended(&bench.wire));
     cr_assert_not(bench.wire.is_reset);
 }

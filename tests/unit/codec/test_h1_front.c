@@ -16,13 +16,15 @@ struct bench {
 
 static struct bench bench;
 
+#define WRITE_TIMEOUT (30 * NS_PER_S)
+
 static void answer(const char *text)
 {
-    h1_front_send_raw(bench.front, span_of(text));
-    h1_front_flush(bench.front);
+    front_send_raw(&bench.front->base, span_of(text));
+    front_flush(&bench.front->base);
 }
 
-static void on_request(struct h1_front *front, struct message *msg)
+static void on_request(struct front *front, struct message *msg)
 {
     static char large[1024 * 1024];
     bench.requests++;
@@ -31,37 +33,37 @@ static void on_request(struct h1_front *front, struct message *msg)
     if (msg->path.len > 0) /* CONNECT has none */
         memcpy(bench.path, msg->path.data, msg->path.len);
     if (bench.closes_at_request)
-        h1_front_close(front, STREAM_END_ORDERLY);
+        front_close(front, STREAM_END_ORDERLY);
     if (bench.reads_at_once)
-        h1_front_read_body(front, true);
+        front_read_body(front, true);
     if (!bench.answers_at_once)
         return;
     answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     if (bench.answer_size > 0)
-        h1_front_send_raw(front, span_make(large, bench.answer_size));
-    h1_front_finish(front, bench.is_last);
+        front_send_raw(front, span_make(large, bench.answer_size));
+    front_finish(front, bench.is_last);
 }
 
-static void on_bad_request(struct h1_front *front, enum reason reason, const char *detail)
+static void on_bad_request(struct front *front, enum reason reason, const char *detail)
 {
     (void)detail;
     bench.bad++;
     bench.reason = reason;
     answer("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n");
-    h1_front_finish(front, true);
+    front_finish(front, true);
 }
 
-static void on_body(struct h1_front *front, struct span bytes)
+static void on_body(struct front *front, struct span bytes)
 {
     bench.bodies++;
     cr_assert_lt(bench.body_len + bytes.len, sizeof bench.body);
     memcpy(bench.body + bench.body_len, bytes.data, bytes.len);
     bench.body_len += bytes.len;
     if (bench.closes_at_body)
-        h1_front_close(front, STREAM_END_RESET);
+        front_close(front, STREAM_END_RESET);
 }
 
-static void on_body_end(struct h1_front *front, struct span trailers)
+static void on_body_end(struct front *front, struct span trailers)
 {
     (void)front;
     bench.body_ends++;
@@ -69,34 +71,34 @@ static void on_body_end(struct h1_front *front, struct span trailers)
         memcpy(bench.trailers, trailers.data, trailers.len);
 }
 
-static void on_bad_body(struct h1_front *front, enum reason reason, const char *detail)
+static void on_bad_body(struct front *front, enum reason reason, const char *detail)
 {
     (void)detail;
     bench.bad_bodies++;
     bench.reason = reason;
     answer("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n");
-    h1_front_finish(front, false);
+    front_finish(front, false);
 }
 
-static void on_writable(struct h1_front *front)
+static void on_writable(struct front *front)
 {
     (void)front;
     bench.writable++;
 }
 
-static void on_hangup(struct h1_front *front)
+static void on_hangup(struct front *front)
 {
     bench.hangups++;
-    h1_front_close(front, STREAM_END_ORDERLY);
+    front_close(front, STREAM_END_ORDERLY);
 }
 
-static void on_gone(struct h1_front *front)
+static void on_gone(struct front *front)
 {
     (void)front;
     bench.gone++;
 }
 
-static const struct h1_front_handler handler = {
+static const struct front_handler handler = {
     .on_request = on_request,
     .on_bad_request = on_bad_request,
     .on_body = on_body,
@@ -111,6 +113,7 @@ static void open_bench(void)
 {
     memset(&bench, 0, sizeof bench);
     wire_open(&bench.wire);
+    bench.wire.codec.write_timeout = WRITE_TIMEOUT;
     bench.front = h1_front_open(&bench.wire.codec, wire_pair(&bench.wire), &handler, &bench);
     cr_assert_not_null(bench.front);
 }
@@ -118,7 +121,7 @@ static void open_bench(void)
 static void close_bench(void)
 {
     if (bench.gone == 0)
-        h1_front_close(bench.front, STREAM_END_ORDERLY);
+        front_close(&bench.front->base, STREAM_END_ORDERLY);
     TURN_UNTIL(bench.wire.loop, bench.gone == 1);
     cr_assert(list_is_empty(&bench.wire.codec.idle_fronts));
     wire_close(&bench.wire);
@@ -141,7 +144,7 @@ static void caller_sends(const char *text)
 static void finish(bool is_last)
 {
     answer(DONE);
-    h1_front_finish(bench.front, is_last);
+    front_finish(&bench.front->base, is_last);
 }
 
 /* ---- refusals */
@@ -247,7 +250,7 @@ Test(h1_front, takes_no_further_request_while_its_answers_are_not_read)
 {
     bench.answers_at_once = true;
     bench.answer_size = 1024 * 1024;
-    while (!h1_front_is_blocked(bench.front)) {
+    while (!front_is_blocked(&bench.front->base)) {
         const int before = bench.requests;
         caller_sends(GET);
         UNTIL(bench.requests > before);
@@ -283,7 +286,7 @@ Test(h1_front, delivers_a_body_only_when_it_is_wanted)
     UNTIL(bench.requests == 1);
     driver_settle(bench.wire.loop);
     cr_assert_eq(bench.bodies, 0);
-    h1_front_read_body(bench.front, true);
+    front_read_body(&bench.front->base, true);
     cr_assert_eq(bench.bodies, 0);
     UNTIL(bench.body_ends == 1);
     cr_assert_str_eq(bench.body, "body");
@@ -329,7 +332,7 @@ Test(h1_front, may_be_closed_inside_a_body_that_was_kept)
     caller_sends(CHUNKED "1\r\na\r\n1\r\nb\r\n");
     UNTIL(bench.requests == 1);
     bench.closes_at_body = true;
-    h1_front_read_body(bench.front, true);
+    front_read_body(&bench.front->base, true);
     UNTIL(bench.gone == 1);
     cr_assert_eq(bench.body_len, 1);
 }
@@ -364,8 +367,8 @@ Test(h1_front, tells_a_failed_write_during_a_tunnel_whose_caller_has_ended)
 {
     caller_sends("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
     UNTIL(bench.requests == 1);
-    h1_front_start_tunnel(bench.front);
-    h1_front_read_body(bench.front, true);
+    front_start_tunnel(&bench.front->base, NULL, NULL);
+    front_read_body(&bench.front->base, true);
     cr_assert_eq(shutdown(bench.wire.peer, SHUT_WR), 0);
     UNTIL(bench.body_ends == 1);
     wire_reset(&bench.wire);
@@ -380,7 +383,7 @@ Test(h1_front, sends_the_rest_to_a_caller_that_has_ended_its_side)
 {
     bench.answers_at_once = true;
     bench.answer_size = 1024 * 1024;
-    while (!h1_front_is_blocked(bench.front)) {
+    while (!front_is_blocked(&bench.front->base)) {
         const int before = bench.requests;
         caller_sends(GET);
         UNTIL(bench.requests > before);
@@ -399,18 +402,18 @@ static void block_it(bool is_last)
     static char zeros[262144];
     caller_sends(GET);
     UNTIL(bench.requests == 1);
-    while (!h1_front_is_blocked(bench.front))
-        h1_front_send_raw(bench.front, span_make(zeros, sizeof zeros));
-    h1_front_finish(bench.front, is_last);
+    while (!front_is_blocked(&bench.front->base))
+        front_send_raw(&bench.front->base, span_make(zeros, sizeof zeros));
+    front_finish(&bench.front->base, is_last);
 }
 
 Test(h1_front, does_not_wait_for_ever_for_a_caller_that_does_not_read_its_last_answer)
 {
     block_it(true);
     cr_assert_eq(bench.front->state, H1_FRONT_FLUSH);
-    wire_pass(&bench.wire, H1_FRONT_FLUSH_TIME - NS_PER_S);
+    wire_pass(&bench.wire, WRITE_TIMEOUT - NS_PER_S);
     cr_assert_eq(bench.front->state, H1_FRONT_FLUSH);
-    wire_pass(&bench.wire, H1_FRONT_FLUSH_TIME + NS_PER_S);
+    wire_pass(&bench.wire, WRITE_TIMEOUT + NS_PER_S);
     cr_assert_eq(bench.front->state, H1_FRONT_CLOSED);
     loop_turn(bench.wire.loop, false);
     UNTIL((wire_reads(&bench.wire, SIZE_MAX, "x"), bench.wire.has_ended || bench.wire.is_reset));
@@ -421,7 +424,7 @@ Test(h1_front, does_not_wait_for_ever_for_a_caller_that_does_not_read_an_answer)
 {
     block_it(false);
     cr_assert_eq(bench.front->state, H1_FRONT_IDLE);
-    wire_pass(&bench.wire, H1_FRONT_FLUSH_TIME + NS_PER_S);
+    wire_pass(&bench.wire, WRITE_TIMEOUT + NS_PER_S);
     cr_assert_eq(bench.front->state, H1_FRONT_CLOSED);
 }
 
@@ -462,16 +465,16 @@ Test(h1_front, passes_bytes_that_came_before_the_tunnel_did)
 {
     caller_sends("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nearly");
     UNTIL(bench.requests == 1);
-    h1_front_start_tunnel(bench.front);
-    h1_front_read_body(bench.front, true);
+    front_start_tunnel(&bench.front->base, NULL, NULL);
+    front_read_body(&bench.front->base, true);
     UNTIL(bench.body_len == 5);
-    h1_front_read_body(bench.front, false);
+    front_read_body(&bench.front->base, false);
     caller_sends("later");
     driver_settle(bench.wire.loop);
     cr_assert_eq(bench.body_len, 5);
-    h1_front_read_body(bench.front, true);
+    front_read_body(&bench.front->base, true);
     UNTIL(bench.body_len == 10);
-    h1_front_send_fin(bench.front);
+    front_send_fin(&bench.front->base);
     UNTIL(wire_ended(&bench.wire));
     caller_sends("!");
     UNTIL(bench.body_len == 11);
@@ -484,7 +487,7 @@ Test(h1_front, passes_bytes_that_came_before_the_tunnel_of_an_upgrade_with_a_bod
                  "x\r\nContent-Length: 4\r\n\r\nbodyearly");
     UNTIL(bench.body_ends == 1);
     driver_settle(bench.wire.loop);
-    h1_front_start_tunnel(bench.front);
-    h1_front_read_body(bench.front, true);
+    front_start_tunnel(&bench.front->base, NULL, NULL);
+    front_read_body(&bench.front->base, true);
     UNTIL(bench.body_len == 9);
 }

@@ -339,14 +339,3 @@ Test(h1_write, chunk_heads_are_hexadecimal)
         cr_expect(span_is(span_make(buf, len), span_of(cases[i].head)), "%s", cases[i].head);
     }
 }
-
-Test(h1_write, last_chunk_carries_the_trailers)
-{
-    char buf[64];
-    size_t len = 0;
-    cr_assert_eq(h1_write_last_chunk(SPAN(""), buf, sizeof(buf), &len), OK);
-    cr_expect(span_is(span_make(buf, len), SPAN("0\r\n\r\n")));
-    cr_assert_eq(h1_write_last_chunk(SPAN("A: b\r\n"), buf, sizeof(buf), &len), OK);
-    cr_expect(span_is(span_make(buf, len), SPAN("0\r\nA: b\r\n\r\n")));
-    cr_expect_eq(h1_write_last_chunk(SPAN("A: b\r\n"), buf, len - 1, &len), ERR_TOO_LARGE);
-}

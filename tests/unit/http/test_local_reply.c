@@ -203,15 +203,37 @@ Test(local_reply, too_small_a_buffer_is_said_at_every_size)
     }
 }
 
+static void expect_grpc(struct local_reply reply, const char *fields)
+{
+    char buf[LOCAL_REPLY_MAX];
+    size_t len;
+    reply.is_grpc = true;
+    cr_assert_eq(local_reply_status(&reply), 200);
+    cr_assert_eq(local_reply_lines(&reply, buf, sizeof buf, &len), OK);
+    buf[len] = '\0';
+    cr_expect_not_null(strstr(buf, fields), "%s", buf);
+    cr_expect_not_null(strstr(buf, "content-type: application/grpc\r\n"));
+    cr_assert_eq(local_reply_body(&reply, buf, sizeof buf, &len), OK);
+    cr_expect_eq(len, 0);
+}
+
 Test(local_reply, grpc_gets_the_same_refusal_in_its_own_words)
 {
-    struct local_reply_grpc grpc =
-        local_reply_grpc(&(struct local_reply){.reason = REASON_CIRCUIT_OPEN});
-    cr_expect_eq(grpc.status, 14);
-    cr_expect_str_eq(grpc.message, "circuit_open");
-    cr_expect_eq(grpc.pushback_ms, -1);
-    grpc = local_reply_grpc(
-        &(struct local_reply){.reason = REASON_RATE_LIMITED, .retry_after = NS_PER_MS + 1});
-    cr_expect_eq(grpc.status, 8);
-    cr_expect_eq(grpc.pushback_ms, 2);
+    expect_grpc((struct local_reply){.reason = REASON_CIRCUIT_OPEN},
+                "grpc-status: 14\r\ngrpc-message: circuit_open\r\ncontent-type");
+    expect_grpc((struct local_reply){.reason = REASON_RATE_LIMITED, .retry_after = NS_PER_MS + 1},
+                "grpc-status: 8\r\ngrpc-message: rate_limited\r\ngrpc-retry-pushback-ms: 2\r\n");
+}
+
+Test(local_reply, a_grpc_stream_is_ended_by_trailers_that_name_the_reason)
+{
+    char buf[LOCAL_REPLY_MAX];
+    size_t len;
+    const struct local_reply reply = {.reason = REASON_IDLE_TIMEOUT};
+    cr_assert_eq(local_reply_trailers(&reply, buf, sizeof buf, &len), OK);
+    buf[len] = '\0';
+    cr_expect_eq(strncmp(buf, "grpc-status: 4\r\ngrpc-message: idle_timeout\r\n", 42), 0, "%s",
+                 buf);
+    cr_expect_not_null(strstr(buf, "x-outrigger-reason: idle_timeout\r\n"));
+    cr_expect_eq(local_reply_trailers(&reply, buf, 20, &len), ERR_TOO_LARGE);
 }

@@ -108,13 +108,15 @@ Test(exposition, ends_openmetrics_and_only_that_with_eof)
 
 Test(exposition, tells_what_it_is_and_how_it_fares)
 {
-    metrics_set_connections(metrics, SIDE_UPSTREAM, CONNECTION_IDLE, 5);
-    metrics_add_connections(metrics, SIDE_UPSTREAM, CONNECTION_IDLE, -2);
-    metrics_add_connections(metrics, SIDE_DOWNSTREAM, CONNECTION_TUNNEL, 1);
+    metrics_set_connections(metrics, SIDE_UPSTREAM, CONNECTION_IDLE, 3);
+    metrics_set_connections(metrics, SIDE_DOWNSTREAM, CONNECTION_TUNNEL, 1);
+    metrics_count_defence(metrics, H2_UPSTREAM, DEFENCE_KEEP_ALIVE);
     metrics_note_loop_lag(metrics, 20 * NS_PER_MS);
     EXPECT_LINE(metrics, "outrigger_build_info{version=\"1.2.3\",revision=\"abc\"} 1");
     EXPECT_LINE(metrics, "outrigger_connections{side=\"upstream\",state=\"idle\"} 3");
     EXPECT_LINE(metrics, "outrigger_connections{side=\"downstream\",state=\"tunnel\"} 1");
+    EXPECT_LINE(metrics, "outrigger_http2_defences_total{side=\"upstream\",kind=\"keep_alive\"} 1");
+    EXPECT_LINE(metrics, "outrigger_http2_defences_total{side=\"downstream\",kind=\"glitches\"} 0");
     EXPECT_LINE(metrics, "outrigger_loop_lag_seconds_bucket{le=\"0.025\"} 1");
     EXPECT_LINE(metrics, "outrigger_loop_lag_seconds_sum 0.02");
     EXPECT_LINE(metrics, "outrigger_config_last_reload_successful 0");

@@ -3,26 +3,26 @@
 static struct upstream_bench bench;
 static int connected, ends, failures;
 
-static void on_connected(struct h1_back *back)
+static void on_connected(struct back *back)
 {
     (void)back;
     connected++;
 }
 
-static void on_head(struct h1_back *back, struct message *msg)
+static void on_head(struct back *back, struct message *msg)
 {
     (void)back;
     (void)msg;
 }
 
-static void on_end(struct h1_back *back, struct span trailers)
+static void on_end(struct back *back, struct span trailers)
 {
     (void)back;
     (void)trailers;
     ends++;
 }
 
-static void on_failed(struct h1_back *back, enum reason reason, const char *detail)
+static void on_failed(struct back *back, enum reason reason, const char *detail)
 {
     (void)back;
     (void)reason;
@@ -30,7 +30,7 @@ static void on_failed(struct h1_back *back, enum reason reason, const char *deta
     failures++;
 }
 
-static const struct h1_back_handler handler = {
+static const struct back_handler handler = {
     .on_connected = on_connected, .on_head = on_head, .on_end = on_end, .on_failed = on_failed};
 
 static void open_bench(void)
@@ -59,7 +59,7 @@ static struct h1_back *served(const char *answer)
     UNTIL(connected == known + 1);
     bench.wire.peer = -1;
     cr_assert(wire_accept(&bench.wire));
-    upstream_bench_send(&bench, back);
+    upstream_bench_send(&bench, &back->base);
     wire_write(&bench.wire, answer);
     UNTIL(ends == before + 1);
     return back;
@@ -166,7 +166,7 @@ static struct h1_back *lease_and_send(void)
     struct h1_back *leased = lease(REPEAT_FREE);
     cr_assert_not_null(leased);
     h1_back_use(leased, &handler, NULL);
-    upstream_bench_send(&bench, leased);
+    upstream_bench_send(&bench, &leased->base);
     return leased;
 }
 

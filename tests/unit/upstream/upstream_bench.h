@@ -50,7 +50,7 @@ static inline struct endpoint *upstream_bench_endpoint(struct upstream_bench *be
     return CONTAINER_OF(list_first(&bench->set->members), struct endpoint, link);
 }
 
-static inline void upstream_bench_send(struct upstream_bench *bench, struct h1_back *back)
+static inline void upstream_bench_send(struct upstream_bench *bench, struct back *back)
 {
     const char *text = BENCH_GET;
     struct h1_scan scan;
@@ -61,8 +61,8 @@ static inline void upstream_bench_send(struct upstream_bench *bench, struct h1_b
     cr_assert_eq(
         h1_parse_request(h1_scan_span(&scan, text), limits, bench->headers, &bench->msg).step,
         H1_DONE);
-    h1_back_send_request(back, &bench->msg, &edit);
-    h1_back_flush(back);
+    back_send_request(back, &bench->msg, &edit);
+    back_flush(back);
 }
 
 #endif

@@ -1,0 +1,809 @@
+"""What hostile HTTP/2 peers do, and what it costs them: each kind of outrigger_http2_defences_total, on each side.
+
+In all of these another connection is served meanwhile, and the proxy's memory stays where it was.
+"""
+
+import contextlib
+import pathlib
+import threading
+import time
+
+import pytest
+from harness import h2, h2_upstream as scripts
+from harness.client import encode
+from harness.h2 import RawClient
+from harness.h2_upstream import begun, generated
+from harness.upstream import generated as generated_h1, hang
+from harness.waiting import IS_DEBUG_BUILD, slack, stays, wait_until
+
+MIB = 1024 * 1024
+KINDS = {"header_list", "malformed", "stream_limit", "glitches", "resets", "protocol_error", "outbound_queue",
+         "write_timeout", "keep_alive"}
+MAY_GROW = 8 * MIB  # of resident memory, under any of these
+BATCH = 100  # frames in one send
+BATCHES = 5000  # more than any allowance
+SHORT = "limits: {writeTimeout: 1s}"
+REQUEST = h2.block(h2.fields())
+
+
+def defences(proxy, side, kind):
+    return proxy.metrics().value("outrigger_http2_defences_total", side=side, kind=kind)
+
+
+def wait_defence(proxy, side, kind, at_least=1):
+    wait_until(lambda: defences(proxy, side, kind) >= at_least, what=f"{kind} counted {side}: {shown(proxy)}")
+
+
+def shown(proxy):
+    return {(labels["side"], labels["kind"]): value
+            for labels, value in proxy.metrics().all("outrigger_http2_defences_total") if value}
+
+
+class Neighbour:
+    """Honest callers of both protocols beside an attack: none of their calls takes longer than a second."""
+
+    def __init__(self, proxy, path="/honest"):
+        self.proxy, self.path = proxy, path
+        self.worst, self.calls, self.broken = 0.0, 0, []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(connect,), daemon=True)
+                         for connect in (self._over_http_1, self._over_http_2)]
+
+    def _over_http_1(self):
+        return self.proxy.client()
+
+    def _over_http_2(self):
+        return RawClient(self.proxy.port).settle()
+
+    def _run(self, connect):
+        try:
+            with connect() as client:
+                while not self._stop.is_set():
+                    started = time.monotonic()
+                    response = client.get(self.path)
+                    self.worst = max(self.worst, time.monotonic() - started)
+                    self.calls += 1
+                    if response.status != 200:
+                        self.broken.append(response)
+                    self._stop.wait(0.02)
+        except (OSError, EOFError, AssertionError) as error:
+            self.broken.append(error)
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        wait_until(lambda: self.calls >= 4 or self.broken, what="the neighbours' first calls")
+        return self
+
+    def __exit__(self, *failure):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+        if failure[0] is None:
+            assert not self.broken, f"a neighbour was not served: {self.broken[:3]}"
+            assert self.worst < slack(1), f"a neighbour waited {self.worst:.2f} s"
+
+
+@contextlib.contextmanager
+def bounded(proxy, most=MAY_GROW):
+    """Resident memory never grows by more than `most`."""
+    pathlib.Path(f"/proc/{proxy.process.pid}/clear_refs").write_text("5")  # the highest is what it is now
+    before = proxy.memory()[0]
+    yield
+    grown = proxy.memory()[1] - before
+    assert IS_DEBUG_BUILD or grown < most, f"the proxy grew by {grown / MIB:.1f} MiB"
+
+
+@pytest.fixture
+def under_attack(make_proxy, h2_upstream):
+    """under_attack(spec) runs a proxy with honest neighbours; how they and its memory fared is looked at in the end."""
+    h2_upstream.on("/honest", scripts.answer())
+    h2_upstream.on("/hang", None)
+    with contextlib.ExitStack() as stack:
+
+        def begin(spec="", policy=None, protocol="http2"):
+            proxy = make_proxy(h2_upstream, policy, protocol=protocol, spec=spec).start()
+            stack.enter_context(Neighbour(proxy))
+            stack.enter_context(bounded(proxy))
+            return proxy
+
+        yield begin
+
+
+def assert_cut(client, proxy, kind, *codes):
+    """The connection has ended with one of these codes, for that reason."""
+    client.expect_end()
+    assert client.errors and client.errors[-1].code in codes, client.frames[-4:]
+    wait_defence(proxy, "downstream", kind)
+
+
+def assert_served(proxy):
+    with RawClient(proxy.port) as client:
+        assert client.get("/honest").status == 200
+
+
+# ---- the metric ------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_is_there_from_the_start_on_both_sides(make_proxy, h2_upstream):
+    proxy = make_proxy(h2_upstream).start()
+    samples = proxy.metrics().all("outrigger_http2_defences_total")
+    assert {(labels["side"], labels["kind"]) for labels, _ in samples} == \
+        {(side, kind) for side in ("downstream", "upstream") for kind in KINDS}
+    assert {value for _, value in samples} == {0}
+
+
+def test_honest_calls_count_nothing(make_proxy, h2_upstream):
+    proxy = make_proxy(h2_upstream).start()
+    with RawClient(proxy.port) as client:
+        for _ in range(200):
+            assert client.call("POST", "/", body=b"x" * 1000).status == 200
+    assert shown(proxy) == {}
+
+
+# ---- callers: header lists -------------------------------------------------------------------------------------
+
+
+def bomb(stream, size=16384, status=None):
+    """One frame whose first field is as large as the table and whose every further byte repeats it."""
+    start = REQUEST if status is None else h2.block([(":status", status)])
+    start += h2.literal("x-bomb", "b" * 4000, 0x40)
+    return h2.headers(stream, start + h2.indexed(62) * (size - len(start)), end=True)
+
+
+def test_an_hpack_bomb_is_431_and_costs_no_memory(under_attack):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.settle()
+        for _ in range(20):
+            stream = client.new_stream()
+            client.send(bomb(stream))
+            response = client.response(stream)
+            assert (response.status, response.reason) == (431, "header_too_large")
+    wait_defence(proxy, "downstream", "header_list", 20)
+
+
+@pytest.mark.parametrize("piece", [b"", h2.literal("x", "y" * 100), h2.literal("x", "y" * 16000)],
+                         ids=["empty", "small", "large"])
+def test_a_continuation_flood_is_cut(under_attack, h2_upstream, piece):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.settle()
+        client.send(h2.headers(1, h2.block(h2.fields(path="/flood")), end_headers=False))
+        client.flood(h2.continuation(1, piece, end_headers=False) * 10, 2000)
+        client.expect_end()
+        assert all(found.code in (h2.ENHANCE_YOUR_CALM, h2.PROTOCOL_ERROR) for found in client.errors)
+    wait_until(lambda: any(defences(proxy, "downstream", kind) for kind in ("header_list", "glitches",
+                                                                            "protocol_error")))
+    assert not any(request.target == "/flood" for request in h2_upstream.requests)
+
+
+def test_a_malformed_request_is_counted(under_attack):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        for count in range(1, 4):
+            client.response(client.open(h2.fields(more=[("UPPER", "1")])))
+            wait_defence(proxy, "downstream", "malformed", count)
+        assert client.get("/honest").status == 200
+
+
+def test_a_stream_beyond_the_limit_is_counted_and_refused(under_attack, h2_upstream):
+    proxy = under_attack("http2: {maxConcurrentStreams: 5}")
+    with RawClient(proxy.port) as client:
+        client.settle()
+        held = [client.request(path="/hang") for _ in range(5)]
+        over = [client.request(path="/over") for _ in range(20)]
+        for stream in over:
+            client.expect_reset(stream, h2.REFUSED_STREAM)
+        assert not any(client.resets(stream) for stream in held)
+    wait_defence(proxy, "downstream", "stream_limit", 20)
+    assert not any(request.target == "/over" for request in h2_upstream.requests)
+
+
+def test_a_connection_error_is_counted(under_attack):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.send(h2.data(1, b"x"))
+        assert_cut(client, proxy, "protocol_error", h2.PROTOCOL_ERROR)
+
+
+# ---- callers: frames that carry nothing ------------------------------------------------------------------------
+
+FLOODS = {
+    "empty DATA": h2.data(1),
+    "padded empty DATA": h2.data(1, padding=0),
+    "PRIORITY": h2.priority(1, 3),
+    "PRIORITY on idle streams": h2.priority(101, 3),
+    "WINDOW_UPDATE on the connection": h2.window_update(0, 1),
+    "WINDOW_UPDATE on a stream": h2.window_update(1, 1),
+    "unknown frames": h2.frame(0xbe, 0, 0, b"nothing"),
+    "unknown frames on a stream": h2.frame(0x0c, 0, 1),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_of_frames_that_carry_nothing_is_cut(under_attack, name):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.settle().request("POST", "/hang", end=False)
+        client.flood(FLOODS[name] * BATCH, BATCHES)
+        assert_cut(client, proxy, "glitches", h2.ENHANCE_YOUR_CALM)
+    assert_served(proxy)
+
+
+def overflow(turn):
+    """MadeYouReset (CVE-2025-8671): the server is made to reset what the client opened."""
+    stream = 2 * turn + 3
+    return h2.headers(stream, h2.block(h2.fields(path="/hang")), end=True) + h2.window_update(stream, h2.LARGEST_WINDOW)
+
+
+def second_head(turn):
+    stream = 2 * turn + 3
+    return h2.headers(stream, h2.block(h2.fields("POST", "/hang"))) + h2.headers(stream, h2.block([("a", "b")]))
+
+
+def zero_increment(turn):
+    stream = 2 * turn + 3
+    return h2.headers(stream, h2.block(h2.fields(path="/hang")), end=True) + h2.window_update(stream, 0)
+
+
+def data_after_end(turn):
+    stream = 2 * turn + 3
+    return h2.headers(stream, h2.block(h2.fields(path="/hang")), end=True) + h2.data(stream, b"x")
+
+
+def malformed(turn):
+    return h2.headers(2 * turn + 3, h2.block(h2.fields(path="/hang", more=[("UPPER", "1")])), end=True)
+
+
+@pytest.mark.parametrize("attack", [overflow, second_head, zero_increment, data_after_end, malformed])
+def test_who_makes_us_reset_stream_after_stream_is_cut(under_attack, h2_upstream, attack):
+    """Where RFC 9113 lets us end the connection at the first of them, that is as good."""
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.settle()
+        client.flood(attack, 50_000, seconds=30)
+        client.expect_end()
+        assert client.errors[-1].code in (h2.ENHANCE_YOUR_CALM, h2.FLOW_CONTROL_ERROR, h2.PROTOCOL_ERROR,
+                                          h2.STREAM_CLOSED)
+    wait_until(lambda: defences(proxy, "downstream", "glitches") + defences(proxy, "downstream", "protocol_error") >= 1)
+    wait_until(lambda: all(connection.is_over or connection.open_streams == 0
+                           for connection in h2_upstream.connections), what="every call given up")
+
+
+def test_made_you_reset_works_at_most_max_concurrent_streams_at_once(under_attack, h2_upstream):
+    proxy = under_attack("http2: {maxConcurrentStreams: 50}")
+    with RawClient(proxy.port) as client:
+        client.settle()
+        client.flood(overflow, 50_000, seconds=30)
+        client.expect_end()
+    assert max(connection.most_at_once for connection in h2_upstream.connections) <= 200  # cancels are on their way
+
+
+# ---- callers: resets -------------------------------------------------------------------------------------------
+
+
+def open_and_reset(turn):
+    stream = 2 * turn + 3
+    return h2.headers(stream, h2.block(h2.fields(path="/hang")), end=True) + h2.rst_stream(stream)
+
+
+def test_a_rapid_reset_is_cut(under_attack, h2_upstream):
+    """CVE-2023-44487."""
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.settle()
+        client.flood(open_and_reset, 100_000, seconds=30)
+        assert_cut(client, proxy, "resets", h2.ENHANCE_YOUR_CALM)
+    wait_until(lambda: all(connection.is_over or connection.open_streams == 0
+                           for connection in h2_upstream.connections), what="every call given up")
+    assert_served(proxy)
+
+
+def test_a_rapid_reset_against_local_replies_is_cut(under_attack):
+    """No upstream is needed for it."""
+    proxy = under_attack(policy="rules: [{name: shut, matches: [{path: {type: PathPrefix, value: /hang}}], "
+                                "circuitBreaker: {mode: forceOpen}}]")
+    with RawClient(proxy.port) as client:
+        client.settle()
+        client.flood(open_and_reset, 100_000, seconds=30)
+        assert_cut(client, proxy, "resets", h2.ENHANCE_YOUR_CALM)
+
+
+def test_a_thousand_honest_cancels_are_not_cut(under_attack):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.settle()
+        for turn in range(1000):
+            client.send(h2.headers(client.new_stream(), h2.block(h2.fields(path="/hang")), end=True))
+            client.send(h2.rst_stream(client.next_stream - 2))
+            if turn % 10 == 9:
+                client.round_trip()
+        assert client.get("/honest").status == 200
+        assert not client.goaways
+    assert shown(proxy) == {}
+
+
+def test_a_burst_of_cancels_within_the_allowance_is_not_cut(under_attack):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.settle()
+        assert client.flood(open_and_reset, 4000, seconds=30) == 4000
+        client.next_stream = 20_001
+        assert client.get("/honest").status == 200
+    assert defences(proxy, "downstream", "resets") == 0
+
+
+# ---- callers: what we have to answer ---------------------------------------------------------------------------
+
+ASKING = {
+    "PING": h2.ping(),
+    "SETTINGS": h2.settings(),
+    "SETTINGS with values": h2.settings([(h2.INITIAL_WINDOW_SIZE, 65535)] * 10),
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_who_makes_us_answer_and_does_not_read_is_cut(under_attack, name):
+    proxy = under_attack()
+    with RawClient(proxy.port, receive_buffer=4096) as client:
+        client.settle()
+        client.flood(ASKING[name] * BATCH, 10 * BATCHES, reads=False, seconds=30)
+        wait_defence(proxy, "downstream", "outbound_queue")
+        client.expect_end()
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_who_makes_us_answer_and_reads_harms_nobody(under_attack, name):
+    """Answered or cut, as we like."""
+    proxy = under_attack()
+    with RawClient(proxy.port, acks=False) as client:
+        client.settle()
+        client.flood(ASKING[name] * BATCH, 500)
+    assert_served(proxy)
+
+
+# ---- callers that do not read ----------------------------------------------------------------------------------
+
+
+def test_an_answer_that_a_window_of_0_does_not_take_is_given_up(under_attack, h2_upstream):
+    proxy = under_attack(SHORT)
+    with RawClient(proxy.port, {h2.INITIAL_WINDOW_SIZE: 0}, grants_window=False) as client:
+        client.settle()
+        started = time.monotonic()
+        stream = client.request(path="/honest")
+        response = client.response(stream)
+        assert response.status == 200 and response.reset is not None and not response.is_complete
+        assert 0.8 < time.monotonic() - started < 1 + slack(1.5)
+        assert client.is_alive()
+    wait_defence(proxy, "downstream", "write_timeout")
+
+
+def test_an_answer_that_a_window_takes_drop_by_drop_is_not_given_up(under_attack, h2_upstream):
+    h2_upstream.on("/six", scripts.answer(200, b"sixsix"))
+    proxy = under_attack(SHORT)
+    with RawClient(proxy.port, {h2.INITIAL_WINDOW_SIZE: 0}, grants_window=False) as client:
+        stream = client.settle().request(path="/six")
+        response = client.head(stream)
+        for count in range(1, 7):
+            client.read_while(lambda: response.reset is None, 0.4)
+            client.send(h2.window_update(stream, 1))
+            client.read_until(lambda: response.body_bytes == count, what=f"{count} bytes")
+        assert client.response(stream).is_complete
+    assert shown(proxy) == {}
+
+
+def test_a_window_of_0_for_many_large_answers_costs_at_most_their_windows(make_proxy, h2_upstream):
+    h2_upstream.on("/large", generated(MIB))
+    proxy = make_proxy(h2_upstream, protocol="http2").start()
+    with bounded(proxy, 200 * MIB // 4 + MAY_GROW), Neighbour(proxy), \
+            RawClient(proxy.port, {h2.INITIAL_WINDOW_SIZE: 0}, grants_window=False) as client:
+        client.settle()
+        for _ in range(200):
+            client.request(path="/large")
+        client.read_until(lambda: len(client.responses) == 200, what="200 heads")
+        client.read_while(lambda: True, 0.5)
+
+
+def test_a_caller_that_never_reads_is_closed(under_attack, h2_upstream):
+    h2_upstream.on("/large", generated(64 * MIB))
+    proxy = under_attack(SHORT)
+    with RawClient(proxy.port, {h2.INITIAL_WINDOW_SIZE: h2.LARGEST_WINDOW}, receive_buffer=4096) as client:
+        client.send(h2.window_update(0, h2.LARGEST_WINDOW - h2.DEFAULT_WINDOW))
+        for number in range(10):
+            client.send(h2.headers(2 * number + 1, h2.block(h2.fields(path="/large")), end=True))
+        wait_defence(proxy, "downstream", "write_timeout")
+        client.expect_end()
+    wait_until(lambda: all(request.reset is not None or request.gone_at for request in h2_upstream.requests
+                           if request.target == "/large"), what="the upstream calls given up")
+
+
+def test_an_http_1_caller_that_never_reads_its_answer_is_closed(make_proxy, upstream):
+    async def endless(exchange):
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        try:
+            while True:
+                await exchange.send(bytes(65536))
+        finally:
+            exchange.request.gone_at = time.monotonic()
+
+    upstream.default = endless
+    proxy = make_proxy(upstream, spec=SHORT).start()
+    with proxy.client(receive_buffer=4096) as client:
+        client.send(encode("GET", "/"))
+        wait_until(lambda: upstream.requests and upstream.requests[0].gone_at, slack(5), "the call given up")
+
+
+def test_an_http_1_caller_that_reads_slowly_is_not_closed(make_proxy, upstream):
+    upstream.default = generated_h1(8 * MIB)
+    proxy = make_proxy(upstream, spec=SHORT).start()
+    with proxy.client(receive_buffer=4096) as client:
+        client.send(encode("GET", "/"))
+        client.read_head()
+        for _ in range(6):
+            client.read_exactly(4096)
+            stays(lambda: True, 0.4, "what is tested is a pace")
+        client.socket.setblocking(True)
+        left = 8 * MIB - 6 * 4096 - len(client.buffer)
+        while left:
+            left -= len(client.socket.recv(65536))
+
+
+# ---- callers: silence ------------------------------------------------------------------------------------------
+
+PINGING = "http2: {keepAliveInterval: 1s, keepAliveTimeout: 1s}"
+
+
+def pings(client):
+    return [found for found in client.frames if found.kind == h2.PING and not found.flags & h2.ACK]
+
+
+def test_a_caller_that_answers_no_ping_is_closed(under_attack, h2_upstream):
+    proxy = under_attack(PINGING)
+    with RawClient(proxy.port, answers_pings=False) as client:
+        client.settle().request(path="/hang")
+        started = time.monotonic()
+        client.read_until(lambda: pings(client), what="PING")
+        assert 0.8 < time.monotonic() - started < 1 + slack(1)
+        client.expect_end()
+        assert 1.8 < time.monotonic() - started < 2 + slack(1.5)
+    wait_defence(proxy, "downstream", "keep_alive")
+    wait_until(lambda: any(request.reset == h2.CANCEL for request in h2_upstream.requests), what="the call given up")
+
+
+def test_a_caller_that_answers_pings_stays(under_attack):
+    proxy = under_attack(PINGING)
+    with RawClient(proxy.port) as client:
+        stream = client.settle().request(path="/hang")
+        client.read_until(lambda: len(pings(client)) >= 3, what="three PINGs")
+        assert not client.response_so_far(stream).is_over and not client.goaways
+    assert shown(proxy) == {}
+
+
+def test_a_connection_without_streams_gets_no_ping(under_attack):
+    proxy = under_attack(PINGING)
+    with RawClient(proxy.port, answers_pings=False) as client:
+        assert client.settle().get("/honest").status == 200
+        client.read_while(lambda: not pings(client), 2.5)
+        assert not client.is_ended
+
+
+def test_an_interval_of_0_sends_no_ping(under_attack):
+    proxy = under_attack("http2: {keepAliveInterval: 0s, keepAliveTimeout: 1s}")
+    with RawClient(proxy.port, answers_pings=False) as client:
+        client.settle().request(path="/hang")
+        client.read_while(lambda: not pings(client), 2.5)
+        assert not client.is_ended
+
+
+def test_a_header_block_that_does_not_end_is_given_up(under_attack):
+    proxy = under_attack("limits: {headerTimeout: 500ms}")
+    with RawClient(proxy.port) as client:
+        client.settle()
+        client.send(h2.headers(1, REQUEST[:20], end_headers=False))
+        client.read_until(lambda: client.is_ended or client.errors or client.response_so_far(1).is_over,
+                          slack(5), "an end")
+
+
+@pytest.mark.parametrize("part", [h2.PREFACE[:1], h2.PREFACE[:-1], h2.PREFACE, h2.PREFACE + h2.settings()[:5]],
+                         ids=["1 byte", "23 bytes", "no SETTINGS", "half SETTINGS"])
+def test_a_preface_that_does_not_end_is_given_up(under_attack, part):
+    proxy = under_attack("limits: {headerTimeout: 500ms}")
+    with proxy.client() as client:
+        client.send(part)
+        client.read_until_close()
+
+
+# ---- honest peers that look like hostile ones ------------------------------------------------------------------
+
+
+def test_small_window_updates_and_pings_beside_real_data_are_not_cut(under_attack, h2_upstream):
+    """Credit in pieces of 1 KiB and a PING every few frames: clumsy, and fine."""
+    h2_upstream.on("/large", generated(4 * MIB))
+    proxy = under_attack()
+    with RawClient(proxy.port, grants_window=False) as client:
+        stream = client.settle().request(path="/large")
+        response, credited, number = client.response_so_far(stream), 0, 0
+        while not response.is_complete:
+            client.read_until(lambda: response.is_over or response.body_bytes - credited >= 1024, what="data")
+            assert response.reset is None
+            while response.body_bytes - credited >= 1024 and not response.is_complete:
+                client.send(h2.window_update(0, 1024), h2.window_update(stream, 1024))
+                credited, number = credited + 1024, number + 1
+                if number % 50 == 0:
+                    client.send(h2.ping())
+        assert response.body_bytes == 4 * MIB
+        client.send(h2.window_update(0, 4 * MIB))
+        assert client.get("/honest").status == 200
+    assert shown(proxy) == {}
+
+
+def test_data_byte_by_byte_is_not_cut(under_attack, h2_upstream):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        stream = client.settle().request("POST", "/", end=False)
+        for _ in range(200):
+            client.send(h2.data(stream, b"x") * 100)
+        client.send(h2.data(stream, b"", end=True))
+        assert client.response(stream).status == 200
+    assert shown(proxy) == {}
+    assert any(request.body_bytes == 20_000 for request in h2_upstream.requests)
+
+
+def test_a_few_frames_that_carry_nothing_are_nothing(under_attack):
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        stream = client.settle().request("POST", "/honest", end=False)
+        for _ in range(20):
+            client.send(h2.data(stream), h2.priority(stream), h2.window_update(0, 1), h2.frame(0xbe))
+        client.send(h2.data(stream, b"", end=True))
+        assert client.response(stream).status == 200
+    assert shown(proxy) == {}
+
+
+def test_many_calls_on_one_connection_are_not_cut(under_attack):
+    """A PRIORITY and a WINDOW_UPDATE with each, as old browsers send them."""
+    proxy = under_attack()
+    with RawClient(proxy.port) as client:
+        client.settle()
+        for _ in range(2000):
+            stream = client.request(path="/honest")
+            client.send(h2.priority(stream, 0), h2.window_update(stream, 1000))
+            assert client.response(stream).status == 200
+    assert shown(proxy) == {}
+
+
+# ---- hostile upstreams -----------------------------------------------------------------------------------------
+
+
+def attack(proxy, path="/attack", timeout=30):
+    """One call into the hostile script; what its caller sees."""
+    with proxy.client(timeout=timeout) as client:
+        client.send(encode("POST", path, body=b"x"))
+        return client.read_until_close() if path == "/endless" else client.read_response()
+
+
+def flooding(frames, before=None, reads=True):
+    """A script that floods its connection with frames (a function of the stream) until the proxy ends it."""
+
+    def script(exchange):
+        exchange.read_body()
+        if not reads:
+            exchange.upstream.may_read.clear()
+        if before:
+            before(exchange)
+        chunk = frames(exchange.stream) * BATCH
+        try:
+            for _ in range(10 * BATCHES):
+                exchange.send(chunk)
+        finally:
+            exchange.upstream.may_read.set()
+
+    return script
+
+
+def assert_upstream_cut(proxy, h2_upstream, kind, code):
+    wait_defence(proxy, "upstream", kind)
+    wait_until(lambda: any(connection.is_over for connection in h2_upstream.connections), what="a connection closed")
+    codes = [found.code for connection in h2_upstream.connections for found in connection.goaways]
+    assert code in codes
+    assert proxy.get("/honest").status == 200
+
+
+UPSTREAM_FLOODS = {
+    "empty DATA": (lambda stream: h2.data(stream), begun()),
+    "PRIORITY": (lambda stream: h2.priority(stream, 3), None),
+    "WINDOW_UPDATE on the connection": (lambda stream: h2.window_update(0, 1), None),
+    "WINDOW_UPDATE on the stream": (lambda stream: h2.window_update(stream, 1), None),
+    "unknown frames": (lambda stream: h2.frame(0xbe, 0, 0, b"nothing"), None),
+}
+
+
+@pytest.fixture
+def hostile(make_proxy, h2_upstream):
+    """hostile(script) runs a proxy whose calls to /attack meet `script`. The neighbours share that upstream: where a
+    connection is cut, a retry finds another one."""
+    h2_upstream.on("/honest", scripts.answer())
+
+    def begin(script, spec="", policy="timeouts: {request: 20s}\nretry: {attempts: 2, backoff: 10ms}"):
+        h2_upstream.on("/attack", script)
+        rule = "\nrules: [{name: bare, matches: [{path: {type: PathPrefix, value: /attack}}], retry: {attempts: 0}}]"
+        return make_proxy(h2_upstream, policy + rule, protocol="http2", spec=spec).start()
+
+    return begin
+
+
+@pytest.mark.parametrize("name", UPSTREAM_FLOODS)
+def test_a_flood_of_an_upstream_is_cut(hostile, h2_upstream, name):
+    frames, before = UPSTREAM_FLOODS[name]
+    proxy = hostile(flooding(frames, before))
+    with Neighbour(proxy), bounded(proxy):
+        with contextlib.suppress(EOFError, ConnectionError):
+            response = attack(proxy)
+            assert response.status == 502 and response.reason or before
+        assert_upstream_cut(proxy, h2_upstream, "glitches", h2.ENHANCE_YOUR_CALM)
+
+
+def test_an_hpack_bomb_of_an_upstream_is_502(hostile, h2_upstream):
+    proxy = hostile(lambda exchange: exchange.send(bomb(exchange.stream, status="200")))
+    with Neighbour(proxy), bounded(proxy):
+        for count in range(1, 11):
+            response = attack(proxy)
+            assert (response.status, response.reason) == (502, "protocol_error")
+            wait_defence(proxy, "upstream", "header_list", count)
+
+
+def test_too_many_headers_of_an_upstream_are_502(hostile, h2_upstream):
+    many = h2.block([(":status", "200"), *[("x", "1")] * 101])
+    proxy = hostile(lambda exchange: exchange.send(h2.headers(exchange.stream, many, end=True)))
+    response = attack(proxy)
+    assert (response.status, response.reason) == (502, "protocol_error")
+    wait_defence(proxy, "upstream", "header_list")
+
+
+def test_a_malformed_answer_is_counted(hostile, h2_upstream):
+    bad = h2.block([(":status", "200"), ("UPPER", "1")])
+    proxy = hostile(lambda exchange: exchange.send(h2.headers(exchange.stream, bad, end=True)))
+    response = attack(proxy)
+    assert (response.status, response.reason) == (502, "protocol_error")
+    wait_defence(proxy, "upstream", "malformed")
+
+
+def test_a_connection_error_of_an_upstream_is_counted(hostile, h2_upstream):
+    proxy = hostile(lambda exchange: exchange.send(h2.data(0, b"x")))
+    with Neighbour(proxy):
+        response = attack(proxy)
+        assert (response.status, response.reason) == (502, "protocol_error")
+        assert_upstream_cut(proxy, h2_upstream, "protocol_error", h2.PROTOCOL_ERROR)
+
+
+def test_a_flood_of_informational_heads_ends(hostile, h2_upstream):
+    """103 without end: the call fails by name, by a limit or by its deadline."""
+    def heads(exchange):
+        exchange.read_body()
+        while True:
+            exchange.send(h2.headers(exchange.stream, h2.block([(":status", "103"), ("x", "y" * 100)])) * 10)
+
+    proxy = hostile(heads, policy="timeouts: {request: 3s}\nretry: {attempts: 2, backoff: 10ms}")
+    with Neighbour(proxy), bounded(proxy):
+        response = attack(proxy)
+        assert response.status in (502, 504) and response.reason in ("protocol_error", "request_timeout")
+        wait_until(lambda: h2_upstream.requests[-1].reset is not None or
+                   any(connection.is_over for connection in h2_upstream.connections) or
+                   any(request.reset is not None for request in h2_upstream.requests), what="the stream given up")
+
+
+def test_a_flood_of_resets_of_an_upstream_is_cut(hostile, h2_upstream):
+    def resets(exchange):
+        exchange.read_body()
+        exchange.send(h2.rst_stream(exchange.stream, h2.INTERNAL_ERROR))
+        for _ in range(1000):
+            exchange.send(h2.rst_stream(exchange.stream, h2.INTERNAL_ERROR) * 100)
+
+    proxy = hostile(resets)
+    with Neighbour(proxy), bounded(proxy):
+        response = attack(proxy)
+        assert (response.status, response.reason) == (502, "connection_reset")
+        assert_upstream_cut(proxy, h2_upstream, "resets", h2.ENHANCE_YOUR_CALM)
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_an_upstream_that_makes_us_answer_and_does_not_read_is_cut(hostile, h2_upstream, name):
+    proxy = hostile(flooding(lambda stream: ASKING[name], reads=False))
+    with bounded(proxy):
+        with contextlib.suppress(EOFError, ConnectionError):
+            assert attack(proxy).status >= 500
+        wait_defence(proxy, "upstream", "outbound_queue")
+        wait_until(lambda: proxy.get("/honest").status == 200)
+
+
+@pytest.mark.parametrize("piece", [b"", h2.literal("x", "y" * 1000)], ids=["empty", "full"])
+def test_a_continuation_flood_of_an_upstream_is_cut(hostile, h2_upstream, piece):
+    proxy = hostile(flooding(lambda stream: h2.continuation(stream, piece, end_headers=False),
+                             before=lambda exchange: exchange.send(
+                                 h2.headers(exchange.stream, h2.block([(":status", "200")]), end_headers=False))))
+    with Neighbour(proxy), bounded(proxy):
+        response = attack(proxy)
+        assert (response.status, response.reason) == (502, "protocol_error")
+        wait_until(lambda: any(defences(proxy, "upstream", kind)
+                               for kind in ("header_list", "glitches", "protocol_error")))
+
+
+def test_an_upstream_that_never_reads_is_closed(make_proxy, h2_upstream):
+    h2_upstream.values = {h2.INITIAL_WINDOW_SIZE: h2.LARGEST_WINDOW}
+    h2_upstream.on_connect = lambda connection: connection.send(
+        h2.window_update(0, h2.LARGEST_WINDOW - h2.DEFAULT_WINDOW))
+    h2_upstream.on("/upload", lambda exchange: exchange.upstream.may_read.clear())
+    proxy = make_proxy(h2_upstream, protocol="http2", spec=SHORT).start()
+    with proxy.client() as client, bounded(proxy):
+        client.send(encode("PUT", "/upload", [("Content-Length", str(1024 * MIB))]))
+        h2_upstream.wait_for(1)
+        client.socket.settimeout(slack(3))
+        with contextlib.suppress(OSError):
+            for _ in range(1024):
+                client.socket.send(bytes(MIB))
+        wait_defence(proxy, "upstream", "write_timeout")
+        answered = client.read_until_close()
+        assert answered == b"" or answered.startswith(b"HTTP/1.1 50")
+    h2_upstream.may_read.set()
+    wait_until(lambda: proxy.get("/honest").status == 200)
+
+
+def test_an_upstream_that_answers_no_ping_is_closed(make_proxy, h2_upstream):
+    h2_upstream.answers_pings = False
+    h2_upstream.on("/hang", scripts.hang())
+    proxy = make_proxy(h2_upstream, protocol="http2", spec=PINGING).start()
+    started = time.monotonic()
+    response = proxy.post("/hang")
+    assert (response.status, response.reason) == (502, "connection_reset")
+    assert 1.8 < time.monotonic() - started < 2 + slack(1.5)
+    wait_defence(proxy, "upstream", "keep_alive")
+    assert pings(h2_upstream.connections[0])
+    assert proxy.get("/honest").status == 200
+    assert h2_upstream.accepted == 2
+
+
+def test_an_upstream_that_answers_pings_stays(make_proxy, h2_upstream):
+    h2_upstream.on("/slow", scripts.answer(200, b"late", delay=3.5))
+    proxy = make_proxy(h2_upstream, protocol="http2", spec=PINGING).start()
+    assert proxy.get("/slow").body == b"late"
+    assert 2 <= len(pings(h2_upstream.connections[0])) <= 4
+    assert shown(proxy) == {}
+
+
+def test_an_idle_upstream_connection_gets_no_ping(make_proxy, h2_upstream):
+    proxy = make_proxy(h2_upstream, protocol="http2", spec=PINGING).start()
+    assert proxy.get().status == 200
+    with pytest.raises(AssertionError):
+        wait_until(lambda: pings(h2_upstream.connections[0]), 2.5)
+
+
+def test_a_hostile_upstream_does_not_take_the_callers_connection_with_it(make_proxy, h2_upstream):
+    h2_upstream.on("/attack", lambda exchange: exchange.send(h2.data(0, b"x")))
+    h2_upstream.on("/hang", None)
+    proxy = make_proxy(h2_upstream).start()
+    with RawClient(proxy.port) as client:
+        stream = client.settle().request(path="/hang")
+        h2_upstream.wait_for(1)
+        assert client.get("/attack").reason == "protocol_error"
+        shared = client.response(stream)
+        assert shared.status == 502 and shared.reason in ("protocol_error", "connection_reset")
+        assert client.get("/honest").status == 200
+        assert not client.goaways
+
+
+def test_a_hundred_hostile_connections_leave_nothing_behind(make_proxy, upstream):
+    upstream.default = hang()
+    proxy = make_proxy(upstream, protocol="http1").start()
+    before = proxy.descriptors()
+    clients = [RawClient(proxy.port) for _ in range(100)]
+    for client in clients:
+        client.request()
+    upstream.wait_for(100)
+    for client in clients:
+        client.send(h2.data(99, b"x"))
+        client.expect_goaway(h2.PROTOCOL_ERROR)
+        client.close()
+    wait_until(lambda: upstream.open_connections == 0, what="every call given up")
+    wait_until(lambda: proxy.descriptors() <= before + 2, what="descriptors given back")
+    wait_defence(proxy, "downstream", "protocol_error", 100)
