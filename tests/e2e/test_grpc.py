@@ -7,10 +7,9 @@ import sys
 import threading
 import time
 
-import grpc
 import pytest
-from harness.grpc_peer import (ABORTED, CANCELLED, DEADLINE_EXCEEDED, OK, UNAVAILABLE, GrpcCaller, Outbox,
-                               UnaryLoad, behave)
+from harness.grpc_peer import (ABORTED, CANCELLED, DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED,
+                               GrpcCaller, Outbox, UnaryLoad, behave)
 from harness.proxy import together
 from harness.waiting import IS_DEBUG_BUILD, slack, stays, wait_until
 
@@ -169,9 +168,8 @@ def test_every_status_of_the_server_reaches_the_caller(through, how):
 
 def test_a_method_that_the_server_does_not_have_is_its_to_refuse(through):
     caller = through()
-    answer = caller.channel.unary_unary("/shop.Quotes/Nothing").future(b"")
-    assert answer.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "x-outrigger-reason" not in dict(answer.trailing_metadata())
+    answer = caller.unary("/shop.Quotes/Nothing")
+    assert (answer.code, answer.reason) == (UNIMPLEMENTED, None)
 
 
 # ---- deadlines -------------------------------------------------------------------------------------------------
@@ -452,20 +450,23 @@ def test_a_stream_that_runs_ends_well_while_its_server_stops(make_quotes, start,
 
 
 def test_no_call_is_lost_when_one_of_two_proxies_drains(make_proxy, quotes):
-    drain = "drain: {mode: refuse, timeout: 10s}"
+    drain = "drain: {mode: refuse, timeout: 20s}"
     one, two = (make_proxy(quotes, POLICIES, spec=drain).start() for _ in range(2))
     # A caller of two addresses, as of a headless service; GOAWAY tells it what it may send elsewhere.
-    with GrpcCaller(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{two.port}", grpc__enable_retries=1,
+    with GrpcCaller(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{two.port}", "quotes.test", grpc__enable_retries=1,
                     grpc__service_config='{"loadBalancingConfig": [{"round_robin": {}}]}') as caller:
         with UnaryLoad(caller) as load:
             load.wait_calls(200)
             assert one.metrics().sum("outrigger_requests_total", outcome="success") > 50
             one.process.terminate()
-            load.wait_calls(200)
+            told_at = time.monotonic()
             assert one.wait_exit() == 0
+            assert time.monotonic() - told_at < slack(3)  # what runs is short, and nothing is added
             load.wait_calls(100)
-    assert load.failures() == []
-    assert numbers_seen(quotes) == sorted(int(message) for message, _ in load.answers)
+    # Who comes back to it meanwhile may be sent away, by name; nothing is broken off, and nothing is done twice.
+    assert {answer.reason for answer in load.failures()} <= {"shutdown"}
+    done = sorted(int(message) for message, answer in load.answers if answer.code == OK)
+    assert numbers_seen(quotes) == done
 
 
 @pytest.mark.parametrize("mode", ["refuse", "serve"])

@@ -249,6 +249,10 @@ class GrpcCaller:
 
     # to the end
 
+    def unary(self, path, message=b"", metadata=()):
+        """A unary call of whatever method."""
+        return Stream(self.channel.unary_unary(path).future(message, metadata=metadata), is_one=True).finish()
+
     def get(self, message=b"", metadata=(), **how):
         return self.start_get(message, metadata, **how).finish()
 
@@ -335,16 +339,20 @@ class WireAnswer:
         return f"<{self.status} {self.headers} {self.body[:200]!r} {self.trailers}>"
 
 
-def wire_call(port, method="Get", metadata=(), message=b"", content_type="application/grpc", path=None):
-    """A gRPC call by curl, which knows no gRPC: it tells headers from trailers, and leaves deadlines to the others."""
+def wire_call(port, method="Get", metadata=(), message=None, content_type="application/grpc", path=None):
+    """A gRPC call by curl, which knows no gRPC: it tells headers from trailers, and leaves deadlines to the others.
+
+    Without `message` nothing is sent at all: curl 7.88 may fail (92) where an answer comes before its body has gone."""
+    body = [] if message is None else ["--data-binary", "@-"]
     pairs = [("content-type", content_type), ("te", "trailers"), *metadata]
     fields = [argument for key, value in pairs for argument in ("-H", f"{key}: {value}")]
     started = time.monotonic()
     with tempfile.NamedTemporaryFile() as dump:
         done = subprocess.run(["curl", "-sS", "--noproxy", "*", "--http2-prior-knowledge", "--max-time", str(DEADLINE),
-                               "-D", dump.name, "--data-binary", "@-", *fields,
+                               "-D", dump.name, "-X", "POST", *body, *fields,
                                f"http://127.0.0.1:{port}{path or SERVICE + method}"],
-                              input=b"\0" + len(message).to_bytes(4, "big") + message, capture_output=True)
+                              input=b"\0" + len(message or b"").to_bytes(4, "big") + (message or b""),
+                              capture_output=True)
         elapsed = time.monotonic() - started
         exit_code, complaint = done.returncode, done.stderr.decode()
         assert exit_code == 0, complaint
