@@ -33,8 +33,9 @@
 #define ALIGNMENT _Alignof(max_align_t)
 #define CHUNK_BYTES                                                                                \
     8192 /* the usual request fits into one, its head and its response's head included */
-#define OWN_CHUNK_BYTES                                                                            \
-    (CHUNK_BYTES / 4) /* larger ones start no pooled chunk: at most a quarter of one is wasted */
+#define OWN_CHUNK_SHARE                                                                            \
+    4 /* what is larger than so much of a chunk starts none: at most a quarter of                  \
+         one is wasted */
 
 struct arena_chunk {
     _Alignas(max_align_t) struct arena_chunk *next;
@@ -42,11 +43,21 @@ struct arena_chunk {
     char data[];
 };
 
-#define CHUNK_DATA_BYTES (CHUNK_BYTES - sizeof(struct arena_chunk))
+/* Of the chunks that are pooled. */
+static size_t data_bytes_of(const struct arena_pool *pool)
+{
+    return (pool != NULL ? pool->chunk_bytes : CHUNK_BYTES) - sizeof(struct arena_chunk);
+}
 
 void arena_pool_init(struct arena_pool *pool, size_t free_limit)
 {
-    *pool = (struct arena_pool){.free_limit = free_limit};
+    arena_pool_init_small(pool, CHUNK_BYTES, free_limit);
+}
+
+void arena_pool_init_small(struct arena_pool *pool, size_t chunk_bytes, size_t free_limit)
+{
+    INVARIANT(chunk_bytes > sizeof(struct arena_chunk));
+    *pool = (struct arena_pool){.free_limit = free_limit, .chunk_bytes = chunk_bytes};
 }
 
 void arena_pool_fini(struct arena_pool *pool)
@@ -68,7 +79,7 @@ void arena_init(struct arena *arena, struct arena_pool *pool, size_t limit_bytes
 
 static void give_back(struct arena_pool *pool, struct arena_chunk *chunk)
 {
-    if (pool != NULL && chunk->size == CHUNK_DATA_BYTES && pool->free_count < pool->free_limit) {
+    if (pool != NULL && chunk->size == data_bytes_of(pool) && pool->free_count < pool->free_limit) {
         POISON(chunk->data, chunk->size);
         chunk->next = pool->free;
         pool->free = chunk;
@@ -125,7 +136,7 @@ static bool start_chunk(struct arena *arena)
 {
     struct arena_chunk *chunk = take_pooled(arena->pool);
     if (chunk == NULL)
-        chunk = new_chunk(CHUNK_DATA_BYTES);
+        chunk = new_chunk(data_bytes_of(arena->pool));
     if (chunk == NULL)
         return false;
     chunk->next = arena->chunks;
@@ -151,8 +162,8 @@ void *arena_alloc(struct arena *arena, size_t size)
     if (rounded == 0 || rounded > arena->limit_bytes - arena->used_bytes)
         return NULL;
     const bool fits = rounded <= (size_t)(arena->end - arena->at);
-    void *block =
-        fits || rounded <= OWN_CHUNK_BYTES ? bump(arena, rounded) : alloc_alone(arena, rounded);
+    const bool is_small = rounded <= data_bytes_of(arena->pool) / OWN_CHUNK_SHARE;
+    void *block = fits || is_small ? bump(arena, rounded) : alloc_alone(arena, rounded);
     if (block == NULL)
         return NULL;
     arena->used_bytes += rounded;

@@ -41,12 +41,11 @@ struct span message_value(const struct message *msg, enum header_id id)
 enum err message_copy(const struct message *msg, struct arena *arena, struct message *copy)
 {
     INVARIANT(msg->raw.len > 0);
-    char *bytes = arena_alloc(arena, msg->raw.len);
-    if (!bytes)
-        return ERR_NO_MEMORY;
-    struct header *headers = arena_alloc(arena, (msg->header_count + 1u) * sizeof(*headers));
+    const size_t list = (msg->header_count + 1u) * sizeof(struct header);
+    struct header *headers = arena_alloc(arena, list + msg->raw.len);
     if (!headers)
         return ERR_NO_MEMORY;
+    char *bytes = (char *)headers + list;
     memcpy(bytes, msg->raw.data, msg->raw.len);
     for (size_t i = 0; i < msg->header_count; i++) {
         headers[i] = msg->headers[i];

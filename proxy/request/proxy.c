@@ -14,6 +14,8 @@
 #include <stdlib.h>
 
 #define ARENA_CHUNKS 256
+#define STREAM_CHUNK_BYTES                                                                         \
+    256 /* an open gRPC stream holds its head, in a block of its own, and an id */
 #define DEFAULT_MEMORY_BYTES                                                                       \
     (UINT64_C(256) << 20) /* POLICY section 6: where no cgroup sets a limit */
 
@@ -104,6 +106,7 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
     list_init(&proxy->requests);
     list_init(&proxy->connections);
     arena_pool_init(&proxy->arenas, ARENA_CHUNKS);
+    arena_pool_init_small(&proxy->stream_arenas, STREAM_CHUNK_BYTES, ARENA_CHUNKS);
     codec_init(&proxy->codec, loop);
     proxy->codec.defence_context = proxy;
     proxy->codec.on_defence = on_defence;
@@ -299,6 +302,7 @@ void proxy_free(struct proxy **taken)
     LIST_FOREACH_SAFE (link, following, &proxy->free_requests)
         free(CONTAINER_OF(link, struct request, link));
     arena_pool_fini(&proxy->arenas);
+    arena_pool_fini(&proxy->stream_arenas);
     codec_fini(&proxy->codec);
     free(proxy);
 }

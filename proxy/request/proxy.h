@@ -59,6 +59,7 @@ struct proxy {
     struct access_log access;
     struct replay_pool replay;
     struct arena_pool arenas;
+    struct arena_pool stream_arenas; /* of calls on HTTP/2: many, and long-lived */
     struct list entrances;
     struct list free_requests;
     uint32_t free_request_count;

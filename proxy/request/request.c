@@ -50,7 +50,7 @@ static struct request *request_new(struct front *front)
     request->front = front;
     request->began_at = proxy->loop->now;
     request->began_wall = loop_wall(proxy->loop);
-    arena_init(&request->arena, &proxy->arenas,
+    arena_init(&request->arena, front->class->version == 2 ? &proxy->stream_arenas : &proxy->arenas,
                REQUEST_ARENA_BYTES + REQUEST_ARENA_HEADS * (size_t)proxy->limits.max_header_bytes);
     list_append(&proxy->requests, &request->link);
     proxy->request_count++;
@@ -82,11 +82,8 @@ static void name_request(struct request *request)
     if (request->request_id.len > 0)
         return;
     struct rng *rng = &request->proxy->loop->rng;
-    char *id = arena_alloc(&request->arena, REQUEST_ID_LEN);
-    if (id == NULL)
-        return;
-    request_id_write(rng_next(rng), rng_next(rng), id);
-    request->request_id = span_make(id, REQUEST_ID_LEN);
+    request_id_write(rng_next(rng), rng_next(rng), request->own_id);
+    request->request_id = span_make(request->own_id, REQUEST_ID_LEN);
 }
 
 static dur_ns caller_deadline(const struct request *request, const struct policy *policy)

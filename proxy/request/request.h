@@ -11,6 +11,7 @@
 #include "call/call.h"
 #include "codec/front.h"
 #include "http/message.h"
+#include "http/request_id.h"
 #include "request/connection.h"
 #include "request/proxy.h"
 #include "request/replay.h"
@@ -41,7 +42,8 @@ struct request {
     struct message msg;
     struct call call;
     struct attempt attempt;
-    struct span request_id;
+    struct span request_id; /* of the head, or own_id */
+    char own_id[REQUEST_ID_LEN];
     struct span client; /* its address, where it may be logged */
     mono_ns began_at;
     int64_t began_wall;

@@ -212,3 +212,29 @@ Test(deadline, takes_a_cancelled_call_for_slow_after_a_second_when_both_are_off)
 {
     cr_assert_eq(deadline_cancel_threshold(&off, 0), S);
 }
+
+/* ---- a caller's own deadline ---- */
+
+Test(deadline, that_is_fixed_stands_still_for_nobody)
+{
+    struct deadline deadline = start(0);
+    deadline_start_attempt(&deadline, &config, 0);
+    deadline_fix(&deadline, 2 * S);
+    deadline_pause(&deadline, S / 2);
+    cr_assert_eq(deadline_next(&deadline), 2 * S);
+    cr_assert_eq(deadline_expired(&deadline, 2 * S - 1), REASON_NONE);
+    cr_assert_eq(deadline_expired(&deadline, 2 * S), REASON_REQUEST_TIMEOUT);
+    cr_assert_eq(deadline_left(&deadline, S), S);
+    deadline_resume(&deadline, S);
+    cr_assert_eq(deadline_of_call(&deadline), 2 * S);
+    cr_assert_eq(deadline_attempt_left(&deadline, S), S);
+    cr_assert_eq(deadline_next(&deadline), 3 * S / 2, "connect");
+}
+
+Test(deadline, that_is_fixed_is_forgotten_with_the_calls)
+{
+    struct deadline deadline = start(0);
+    deadline_fix(&deadline, 2 * S);
+    deadline_forget(&deadline, REASON_REQUEST_TIMEOUT);
+    cr_assert_eq(deadline_expired(&deadline, 20 * S), REASON_NONE);
+}
