@@ -77,6 +77,7 @@ static void refuse(struct h2_back_stream *back, const char *detail)
     struct h2_session *session = back->stream.session;
     h2_session_count(session, DEFENCE_MALFORMED);
     h2_session_charge(session, H2_COST_FAULT);
+    back->stream.is_faulty = true;
     fail(back, REASON_PROTOCOL_ERROR, detail);
 }
 
@@ -163,7 +164,8 @@ static void on_stream_closed(struct h2_stream *stream, uint32_t code)
     else if (is_open && !stream->is_peer_reset && !stream->is_peer_ended)
         fail(back, REASON_PROTOCOL_ERROR, "the upstream broke the rules of HTTP/2 on the stream");
     else
-        fail(back, REASON_CONNECTION_RESET, reset_detail(back));
+        fail(back, is_open ? REASON_CONNECTION_RESET : stream->session->lost_reason,
+             reset_detail(back));
 }
 
 static void free_stream(struct h2_stream *stream)

@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define H2_FRAME_MAX 16384 /* we announce no other */
 #define H2_STREAM_WINDOW                                                                           \
     (256 * 1024) /* what a peer may send on a stream before we have passed it on */
 #define H2_SESSION_WINDOW (1024 * 1024)
@@ -91,16 +92,23 @@ struct h2_session {
     size_t owed_bytes;      /* of the connection's window, not given back yet */
     uint32_t resets;
     mono_ns resets_at;
+    mono_ns opened_at;
     mono_ns heard_at;  /* last byte of the peer */
     mono_ns wrote_at;  /* last byte that the socket took */
     mono_ns pinged_at; /* a PING of ours is unanswered since; MONO_NEVER */
     mono_ns ending_at;
     bool is_condemned;  /* to be ended with `code` when nghttp2 has returned */
     bool is_going_away; /* a GOAWAY of either side: no new streams */
+    bool is_greeted;    /* our SETTINGS have left */
     bool is_notice_sent;
     bool is_last_id_sent;
+    enum reason lost_reason; /* what its streams are told when it is lost */
     uint32_t code;
     const char *detail;
+    uint64_t excused_bytes; /* under way on streams that we reset: not charged */
+    uint64_t settings_turn; /* loop turn in which SETTINGS came last */
+    int32_t last_id;        /* the highest request that was begun */
+    uint64_t begun_ids;     /* bit n: the n-th odd id below it was begun, too */
 };
 
 enum err h2_session_start(struct h2_session *session, const struct h2_role *role,

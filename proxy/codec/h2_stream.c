@@ -93,7 +93,8 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t code)
     struct h2_session *session = stream->session;
     const bool is_over = stream->is_closed || stream->id < 0;
     if (!is_over && session->state == H2_OPEN)
-        (void)nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, stream->id, code);
+        (void)nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, stream->id,
+                                        stream->is_faulty ? NGHTTP2_PROTOCOL_ERROR : code);
     h2_stream_retire(stream);
 }
 

@@ -81,7 +81,7 @@ static void send_request(struct request *request)
         .request_id = request->request_id,
         .host = span_of(request->call.lane->target->name),
         .attempt = request->call.attempt + 1,
-        .is_upgrade_passed = msg->is_upgrade && request->attempt.back->class->version == 1,
+        .is_upgrade_passed = msg->is_upgrade,
         .lines = lines.list,
         .line_count = lines.count,
     };
@@ -113,7 +113,7 @@ void attempt_io_start(struct request *request)
 {
     struct call *call = &request->call;
     struct endpoint_set *endpoints = host_endpoints(call);
-    const bool is_upgrade = request->msg.is_upgrade && !request->is_http2;
+    const bool is_upgrade = request->msg.is_upgrade; /* HTTP/2 has none: it goes by HTTP/1.1 */
     request->has_sent_head = false;
     if (endpoints == NULL) {
         const struct call_failure failure = {.reason = REASON_DNS_FAILURE};

@@ -115,11 +115,11 @@ void relay_over(struct request *request)
 
 /* An upstream may answer before it has read the whole body and still go on reading it: then so do
  * we, until the body or the connection ends (RFC 9112 section 9.3). A caller that were cut off in
- * its body might never read the answer. */
+ * its body might never read the answer; one of HTTP/2 does, and is told to stop. */
 static bool is_upload_going_on(const struct request *request)
 {
     return !request->is_upload_done && !upload_is_declined(request) && request->front != NULL &&
-           back_is_listening(request->attempt.back);
+           request->front->class->version == 1 && back_is_listening(request->attempt.back);
 }
 
 void relay_end(struct request *request, struct span trailers)
