@@ -4,7 +4,6 @@ import itertools
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -450,7 +449,7 @@ def test_a_stream_that_runs_ends_well_while_its_server_stops(make_quotes, start,
 
 
 def test_no_call_is_lost_when_one_of_two_proxies_drains(make_proxy, quotes):
-    drain = "drain: {mode: refuse, timeout: 20s}"
+    drain = "drain: {mode: refuse, timeout: 12s}"
     one, two = (make_proxy(quotes, POLICIES, spec=drain).start() for _ in range(2))
     # A caller of two addresses, as of a headless service; GOAWAY tells it what it may send elsewhere.
     with GrpcCaller(f"ipv4:127.0.0.1:{one.port},127.0.0.1:{two.port}", "quotes.test", grpc__enable_retries=1,
@@ -514,7 +513,7 @@ def test_pings_of_both_sides_are_answered(make_quotes, start, dial):
     chat = caller.start_chat(outbox := Outbox())
     outbox.send(b"first")
     assert chat.read() == b"first"
-    stays(lambda: chat.call.is_active(), 2)
+    stays(lambda: chat.call.is_active(), 1.2)
     outbox.send(b"last")
     assert chat.read() == b"last"
     outbox.close()

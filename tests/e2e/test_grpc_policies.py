@@ -52,7 +52,7 @@ def rule(matches):
 def refused_methods(caller):
     """Which of the methods of two services are refused; the server has only the first service."""
     names = ["shop.Quotes/Get", "shop.Quotes/Watch", "shop.QuotesToo/Get"]
-    return [name for name in names if caller.unary("/" + name).reason == "circuit_open"]
+    return [name for name in names if caller.unary("/" + name, b"", behave(count=1)).reason == "circuit_open"]
 
 
 @pytest.mark.parametrize("matches, refused", [
@@ -73,14 +73,15 @@ def test_a_rule_for_a_method_leaves_the_others_alone(through):
     assert metrics.sum("outrigger_requests_total", rule="refused", outcome="circuit_open") == 1
 
 
-@pytest.mark.parametrize("content_type, is_grpc", [("application/grpc", True), ("application/grpc+proto", True),
-                                                   ("application/json", False), ("application/grpc-web", False)])
-def test_the_content_type_makes_a_call_grpc(start, upstream, content_type, is_grpc):
+def test_the_content_type_makes_a_call_grpc(start, upstream):
     proxy = start("protocol: http1\n" + rule("{service: shop.Quotes}"))
-    wire = wire_call(proxy.port, content_type=content_type)  # to a server that takes anything
-    assert wire.status == 200
-    assert (wire.headers.get("x-outrigger-reason") == "circuit_open") == is_grpc
-    assert len(upstream.requests) == (0 if is_grpc else 1)
+    for content_type in ("application/grpc", "application/grpc+proto", "application/json", "application/grpc-web"):
+        wire = wire_call(proxy.port, content_type=content_type)
+        assert wire.status == 200  # the upstream takes anything
+        is_grpc = content_type in ("application/grpc", "application/grpc+proto")
+        assert (wire.headers.get("x-outrigger-reason") == "circuit_open") == is_grpc
+    assert [request.header("content-type") for request in upstream.requests] == ["application/json",
+                                                                                 "application/grpc-web"]
 
 
 def test_a_rule_has_policies_of_its_own(through, quotes):
@@ -102,15 +103,15 @@ def test_a_rule_has_policies_of_its_own(through, quotes):
 
 
 @pytest.mark.parametrize("how", [TRAILERS_ONLY, AFTER_MESSAGES], ids=["trailers only", "after messages"])
-@pytest.mark.parametrize("code", FAILURES)
-def test_these_statuses_are_failures(through, quotes, code, how):
-    caller = through(LONG)
-    fail(caller, 2, code, **how)
-    assert caller.proxy.breaker_state() == "closed"
-    fail(caller, 1, code, **how)
-    assert caller.proxy.breaker_state() == "open"
+def test_these_statuses_are_failures(through, quotes, how):
+    caller = through(f"circuitBreaker: {{consecutiveFailures: {len(FAILURES)}, openFor: 60s, maxOpenFor: 60s}}")
+    states = []
+    for code in FAILURES:
+        fail(caller, 1, code, **how)
+        states.append(caller.proxy.breaker_state())
+    assert states == ["closed"] * (len(FAILURES) - 1) + ["open"]  # each of them has counted
     assert is_refused(caller.get(b""))
-    assert len(quotes.calls()) == 3
+    assert len(quotes.calls()) == len(FAILURES)
 
 
 @pytest.mark.parametrize("how", [TRAILERS_ONLY, AFTER_MESSAGES], ids=["trailers only", "after messages"])
@@ -263,15 +264,25 @@ def test_cancelled_calls_prove_nothing(through, quotes):
 # ---- answers that are not quite gRPC ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status, is_failure", [(200, True), (400, True), (401, False), (403, False), (404, False),
-                                                (429, True), (500, True), (502, True), (503, True), (504, True)])
-def test_an_answer_without_a_grpc_status_counts_as_what_grpc_takes_it_for(start, upstream, dial, status, is_failure):
-    upstream.default = answer(status, b"no gRPC")
-    caller = dial(start("protocol: http1\n" + LONG))
-    for _ in range(3):
+def answer_with(dial, start, upstream, policy, statuses):
+    """The state of the breaker after each of these answers, which have no grpc-status."""
+    caller, states = dial(start("protocol: http1\n" + policy)), []
+    for status in statuses:
+        upstream.default = answer(status, b"no gRPC")
         assert caller.get(b"").code != OK
-    assert caller.proxy.breaker_state() == ("open" if is_failure else "closed")
-    assert len(upstream.requests) == 3
+        states.append(caller.proxy.breaker_state())
+    return states
+
+
+def test_an_answer_without_a_grpc_status_counts_as_what_grpc_takes_it_for(start, upstream, dial):
+    statuses = [200, 400, 418, 429, 500, 502, 503, 504]  # UNKNOWN, INTERNAL, UNKNOWN, UNAVAILABLE, UNKNOWN, ...
+    policy = f"circuitBreaker: {{consecutiveFailures: {len(statuses)}, openFor: 60s, maxOpenFor: 60s}}"
+    assert answer_with(dial, start, upstream, policy, statuses) == ["closed"] * 7 + ["open"]
+
+
+def test_an_answer_without_a_grpc_status_may_be_no_failure(start, upstream, dial):
+    statuses = [401, 403, 404]  # UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED
+    assert answer_with(dial, start, upstream, "circuitBreaker: {consecutiveFailures: 1}", statuses) == ["closed"] * 3
 
 
 def test_a_status_in_trailers_of_http_1_reaches_the_caller_and_the_breaker(start, upstream, dial):
@@ -523,14 +534,18 @@ def test_a_deadline_that_is_over_before_it_began_reaches_no_server(through, quot
     assert [call for call in quotes.calls() if call.ended == "ok"] == []
 
 
-@pytest.mark.parametrize("policy, most", [("circuitBreaker: {}", 10), ("timeouts: {request: 3s}", 3),
-                                          ("timeouts: {backendRequest: 2s}", 2),
-                                          ("timeouts: {request: 3s, backendRequest: 2s}", 2),
-                                          ("timeouts: {request: 30s, backendRequest: 20s}", 10)])
-def test_the_server_is_told_the_earliest_of_the_deadlines(through, quotes, policy, most):
-    assert through(policy).get(b"", timeout=10).code == OK
-    call, = quotes.calls()
-    assert most - 1 < call.remaining <= most * 1.02  # grpc rounds the caller's upward
+def test_the_server_is_told_the_earliest_of_the_deadlines(through, quotes):
+    caller = through("""
+        rules:
+          - {name: u, matches: [{grpc: {method: Upload}}], timeouts: {request: 3s}}
+          - {name: w, matches: [{grpc: {method: Watch}}], timeouts: {backendRequest: 2s}}
+          - {name: c, matches: [{grpc: {method: Chat}}], timeouts: {request: 30s, backendRequest: 20s}}
+    """)
+    for answered in (caller.get(b"", timeout=10), caller.upload([b"a"], timeout=10), caller.watch(timeout=10),
+                     caller.chat([b"a"], timeout=10)):
+        assert answered.code == OK
+    for call, most in zip(quotes.calls(), (10, 3, 2, 10)):
+        assert most - 1 < call.remaining <= most * 1.02  # grpc rounds the caller's upward
 
 
 def test_a_call_without_a_deadline_is_given_none(through, quotes):
@@ -611,18 +626,19 @@ def test_a_message_in_either_direction_starts_idle_again(through):
 
 
 @pytest.mark.parametrize("how", [TRAILERS_ONLY, AFTER_MESSAGES], ids=["trailers only", "after messages"])
-@pytest.mark.parametrize("code, outcome, result", [
-    (UNAVAILABLE, "failure", "failure"), (INTERNAL, "failure", "failure"), (DEADLINE_EXCEEDED, "failure", "failure"),
-    (NOT_FOUND, "success", "success"), (INVALID_ARGUMENT, "success", "success"), (UNIMPLEMENTED, "success", "success"),
-    (RESOURCE_EXHAUSTED, None, "throttled"),
-])
-def test_a_call_is_counted_by_its_grpc_status(through, code, outcome, result, how):
-    caller = through("circuitBreaker: {}")
-    assert caller.watch(behave(fail=code, **how)).code == code
-    wait_until(lambda: caller.proxy.metrics().sum("outrigger_requests_total") == 1)
-    metrics = caller.proxy.metrics()
-    assert metrics.sum("outrigger_attempts_total") == metrics.sum("outrigger_attempts_total", result=result) == 1
-    assert outcome is None or metrics.sum("outrigger_requests_total", outcome=outcome) == 1
+def test_a_call_is_counted_by_its_grpc_status(through, how):
+    caller, calls = through("circuitBreaker: {}"), 0
+    for code, outcome, result in ((UNAVAILABLE, "failure", "failure"), (NOT_FOUND, "success", "success"),
+                                  (INTERNAL, "failure", "failure"), (INVALID_ARGUMENT, "success", "success"),
+                                  (DEADLINE_EXCEEDED, "failure", "failure"), (UNIMPLEMENTED, "success", "success"),
+                                  (RESOURCE_EXHAUSTED, None, "throttled")):
+        before, calls = caller.proxy.metrics(), calls + 1
+        fail(caller, 1, code, **how)
+        wait_until(lambda: caller.proxy.metrics().sum("outrigger_requests_total") == calls)
+        metrics = caller.proxy.metrics()
+        for name, labels in (("outrigger_attempts_total", {"result": result}),
+                             ("outrigger_requests_total", {"outcome": outcome} if outcome else {})):
+            assert metrics.sum(name, **labels) == before.sum(name, **labels) + 1, (code, name, labels)
 
 
 def test_calls_and_attempts_that_succeed_are_counted(through):
