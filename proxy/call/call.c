@@ -263,6 +263,11 @@ dur_ns call_attempt_left(const struct call *call, mono_ns now)
     return deadline_attempt_left(&call->deadline, now);
 }
 
+dur_ns call_caller_left(const struct call *call, mono_ns now)
+{
+    return mono_until(now, call->deadline.fixed_at);
+}
+
 const char *call_step_word(enum call_step step)
 {
     static const char *const words[CALL_STEP_COUNT] = {

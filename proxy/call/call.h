@@ -282,6 +282,9 @@ static inline void call_touch(struct call *call, mono_ns now)
 dur_ns call_attempt_left(const struct call *call, mono_ns now);
 /* Until the attempt's deadline, for the header that tells the upstream; DUR_FOREVER if none. */
 
+dur_ns call_caller_left(const struct call *call, mono_ns now);
+/* Of the caller's own deadline, for grpc-timeout; DUR_FOREVER if it has none. */
+
 const char *call_step_word(enum call_step step);
 
 #endif

@@ -5,13 +5,13 @@
 #include "codec/h1_front.h"
 
 #include "base/check.h"
+#include "codec/h1_front_send.h"
 #include "codec/h1_head.h"
 #include "http/local_reply.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HEAD_EXTRA_BYTES 2048
 #define TRAILER_ARENA_BYTES 32768
 
 static const struct front_class h1_front_class;
@@ -479,55 +479,6 @@ static void do_read_body(struct front *base, bool is_wanted)
 
 /* ---- sending ---- */
 
-static void send_head(struct h1_front *front, const struct message *msg,
-                      const struct response_edit *edit)
-{
-    size_t len;
-    size_t cap = msg->raw.len + HEAD_EXTRA_BYTES + edit->via.len;
-    for (size_t i = 0; i < edit->line_count; i++)
-        cap += edit->lines[i].name.len + edit->lines[i].value.len + 4;
-    char *room = cap <= LOOP_WRITE_BYTES / 2 ? outbox_reserve(&front->out, cap) : NULL;
-    if (room != NULL && h1_write_response(msg, edit, room, cap, &len) == OK) {
-        outbox_commit(&front->out, len);
-        return;
-    }
-    char *buf = malloc(cap);
-    if (buf != NULL && h1_write_response(msg, edit, buf, cap, &len) == OK)
-        outbox_put(&front->out, span_make(buf, len));
-    else
-        outbox_fail(&front->out);
-    free(buf);
-}
-
-static void do_send_interim(struct front *base, const struct message *msg)
-{
-    struct h1_front *front = h1_front_of(base);
-    const struct response_edit edit = {.framing = BODY_NONE};
-    send_head(front, msg, &edit);
-}
-
-static enum h1_connection connection_word(const struct h1_front *front,
-                                          const struct response_edit *edit)
-{
-    if (edit->connection == H1_CONNECTION_CLOSE || edit->framing == BODY_UNTIL_CLOSE ||
-        !front->may_persist)
-        return H1_CONNECTION_CLOSE;
-    return front->version_minor == 0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_DEFAULT;
-}
-
-static void do_send_head(struct front *base, const struct message *msg,
-                         const struct response_edit *edit)
-{
-    struct h1_front *front = h1_front_of(base);
-    struct response_edit framed = *edit;
-    framed.framing = h1_response_framing(msg, front->version_minor);
-    framed.connection = connection_word(front, &framed);
-    front->out_framing = framed.framing;
-    if (framed.connection == H1_CONNECTION_CLOSE)
-        front->is_last = true;
-    send_head(front, msg, &framed);
-}
-
 static void do_send_reply(struct front *base, struct local_reply *reply)
 {
     struct h1_front *front = h1_front_of(base);
@@ -549,42 +500,12 @@ static void do_start_tunnel(struct front *base, const struct message *msg,
     if (msg == NULL)
         outbox_put(&front->out, SPAN("HTTP/1.1 200 Connection established\r\n\r\n"));
     else
-        send_head(front, msg, edit);
+        h1_front_write_head(front, msg, edit);
     codec_uncork(front->codec);
     front->state = H1_FRONT_TUNNEL;
     front->is_reading = false;
     front->is_body_ended = false;
     front->may_persist = false;
-}
-
-static void do_send_body(struct front *base, struct span bytes)
-{
-    struct h1_front *front = h1_front_of(base);
-    if (bytes.len == 0)
-        return;
-    char head[H1_CHUNK_HEAD_MAX];
-    const bool is_chunked = front->out_framing == BODY_CHUNKED;
-    if (is_chunked)
-        outbox_put(&front->out, span_make(head, h1_write_chunk_head(head, bytes.len)));
-    outbox_put(&front->out, bytes);
-    if (is_chunked)
-        outbox_put(&front->out, SPAN(H1_CHUNK_TAIL));
-}
-
-static void do_send_end(struct front *base, struct span trailers)
-{
-    struct h1_front *front = h1_front_of(base);
-    if (front->out_framing != BODY_CHUNKED)
-        return;
-    outbox_put(&front->out, SPAN(H1_LAST_CHUNK));
-    outbox_put(&front->out, trailers);
-    outbox_put(&front->out, SPAN(H1_CHUNK_TAIL));
-}
-
-static void do_send_raw(struct front *base, struct span bytes)
-{
-    struct h1_front *front = h1_front_of(base);
-    outbox_put(&front->out, bytes);
 }
 
 static void do_send_fin(struct front *base)
@@ -615,13 +536,13 @@ static void do_close(struct front *base, enum stream_ending ending)
 static const struct front_class h1_front_class = {
     .version = 1,
     .read_body = do_read_body,
-    .send_interim = do_send_interim,
-    .send_head = do_send_head,
+    .send_interim = h1_front_send_interim,
+    .send_head = h1_front_send_head,
     .send_reply = do_send_reply,
-    .send_body = do_send_body,
-    .send_end = do_send_end,
+    .send_body = h1_front_send_body,
+    .send_end = h1_front_send_end,
     .start_tunnel = do_start_tunnel,
-    .send_raw = do_send_raw,
+    .send_raw = h1_front_send_raw,
     .send_fin = do_send_fin,
     .flush = do_flush,
     .is_blocked = do_is_blocked,

@@ -15,7 +15,6 @@ enum chore {
     CHORE_PUSH = 1 << 0,     /* hand DATA or trailers to nghttp2 */
     CHORE_WRITABLE = 1 << 1, /* tell who waits that all has gone */
     CHORE_DELIVER = 1 << 2,  /* what is held, and window that is owed */
-    CHORE_STOP = 1 << 3,     /* all is sent, the peer has not ended: RST_STREAM(NO_ERROR) */
 };
 
 static void add_chore(struct h2_stream *stream, unsigned chore)
@@ -108,9 +107,6 @@ void h2_stream_leave(struct h2_stream *stream)
         stream->is_left = true;
         stream->out_at = now_of(stream);
         drop_held(stream);
-        if (stream->is_end_sent && !stream->is_peer_ended)
-            add_chore(stream, CHORE_STOP);
-        h2_stream_read(stream, true); /* what still comes is thrown away */
     }
 }
 
@@ -163,8 +159,6 @@ void h2_stream_headers_sent(struct h2_stream *stream, bool is_end)
     stream->is_open = true;
     if (is_end) {
         stream->is_end_sent = true;
-        if (stream->is_left && !stream->is_peer_ended)
-            add_chore(stream, CHORE_STOP);
     } else if (inbox_length(&stream->out) > 0 || stream->is_ended) {
         add_chore(stream, CHORE_PUSH);
     }
@@ -293,10 +287,8 @@ void h2_stream_received(struct h2_stream *stream, struct span bytes)
 {
     struct h2_session *session = stream->session;
     credit_session(session, bytes.len);
-    if (stream->is_left) {
-        credit_stream(stream, bytes.len);
+    if (stream->is_left)
         return;
-    }
     if (stream->is_reading && inbox_length(&stream->in) == 0) {
         session->role->on_data(stream, bytes);
         credit_stream(stream, bytes.len);
@@ -377,6 +369,4 @@ void h2_stream_do_chores(struct h2_stream *stream)
     }
     if (!stream->is_retired && (chores & CHORE_PUSH))
         push(stream);
-    if (!stream->is_retired && (chores & CHORE_STOP) && !stream->is_peer_ended)
-        h2_stream_reset(stream, NGHTTP2_NO_ERROR);
 }

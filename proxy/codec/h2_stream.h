@@ -70,8 +70,9 @@ void h2_stream_read(struct h2_stream *stream, bool is_wanted);
 /* Delivery of what is held begins at the turn's end. */
 
 void h2_stream_leave(struct h2_stream *stream);
-/* Nobody looks at it any more: what is to be sent goes out, then it retires; the peer is told to
- * stop where it has not ended. */
+/* Nobody looks at it any more: what is to be sent goes out, then it retires. What the peer still
+ * sends is thrown away, as far as its window goes; if it has not ended a second later the sweep
+ * tells it to stop (RST_STREAM NO_ERROR: at once, some clients lose the answer over it). */
 
 void h2_stream_reset(struct h2_stream *stream, uint32_t code);
 /* RST_STREAM, unless it is over, and retires. */

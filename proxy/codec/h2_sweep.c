@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "codec/h2_own.h"
 
+#define STOP_TIME (1 * NS_PER_S) /* for a caller to end what it sends, after its answer */
 #define LINGER_TIME (2 * NS_PER_S)
 #define NOTICE_TIME (1 * NS_PER_S) /* between two GOAWAYs: what is under way arrives meanwhile */
 
@@ -16,8 +17,11 @@ static void sweep_left(struct h2_session *session, mono_ns now)
 {
     LIST_FOREACH_SAFE (link, following, &session->streams) {
         struct h2_stream *stream = CONTAINER_OF(link, struct h2_stream, link);
-        if (!stream->is_left || stream->is_end_sent ||
-            mono_since(now, stream->out_at) < session->codec->write_timeout)
+        const dur_ns since = mono_since(now, stream->out_at);
+        if (stream->is_left && stream->is_end_sent && since >= STOP_TIME)
+            h2_stream_reset(stream, NGHTTP2_NO_ERROR);
+        const dur_ns most = session->codec->write_timeout;
+        if (!stream->is_left || stream->is_end_sent || most == 0 || since < most)
             continue;
         h2_session_count(session, DEFENCE_WRITE_TIMEOUT);
         h2_stream_reset(stream, NGHTTP2_CANCEL);
@@ -85,8 +89,7 @@ static void sweep_open(struct h2_session *session, mono_ns now)
                            "a header block that does not end");
         return;
     }
-    if (codec->write_timeout > 0)
-        sweep_left(session, now);
+    sweep_left(session, now);
     sweep_going_away(session, now);
     if (session->state == H2_OPEN)
         sweep_ping(session, now);

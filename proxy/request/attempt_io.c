@@ -40,19 +40,21 @@ static void add_number(struct own_lines *lines, struct span name, long long numb
         (struct header_line){.name = name, .value = span_make(text, (size_t)len), .replaces = true};
 }
 
-/* Both deadlines are rewritten downward on every attempt: what is left of this one. */
+/* Both deadlines are rewritten downward on every attempt: to what is left of this one, and of the
+ * caller's own grpc-timeout - not of backendRequest, which ends at the head: an upstream that were
+ * told of it would end a stream that may go on. */
 static void add_deadlines(const struct request *request, struct own_lines *lines)
 {
     const char *name = request->call.lane->policy->timeouts.deadline_header;
-    const dur_ns left = call_attempt_left(&request->call, request->proxy->loop->now);
-    if (left == DUR_FOREVER)
-        return;
-    if (name != NULL)
+    const mono_ns now = request->proxy->loop->now;
+    const dur_ns left = call_attempt_left(&request->call, now);
+    const dur_ns callers = call_caller_left(&request->call, now);
+    if (name != NULL && left != DUR_FOREVER)
         add_number(lines, span_of(name), left / NS_PER_MS);
-    if (!request->call.facts.is_grpc)
+    if (callers == DUR_FOREVER)
         return;
     char *text = lines->text[lines->count];
-    const size_t len = grpc_timeout_write(left, text);
+    const size_t len = grpc_timeout_write(callers, text);
     lines->list[lines->count++] = (struct header_line){
         .name = SPAN("grpc-timeout"), .value = span_make(text, len), .replaces = true};
 }

@@ -191,7 +191,8 @@ static struct connection *from_link(struct list *link)
 
 bool connection_may_ask(const struct connection *connection)
 {
-    return connection->h2 != NULL && !connection->h2->session.is_last_id_sent;
+    return connection->h2 != NULL && connection->h2->session.is_notice_sent &&
+           !connection->h2->session.is_last_id_sent;
 }
 
 bool connections_are_flushed(const struct proxy *proxy)

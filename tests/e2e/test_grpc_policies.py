@@ -534,7 +534,8 @@ def test_a_deadline_that_is_over_before_it_began_reaches_no_server(through, quot
     assert [call for call in quotes.calls() if call.ended == "ok"] == []
 
 
-def test_the_server_is_told_the_earliest_of_the_deadlines(through, quotes):
+def test_the_server_is_told_the_callers_deadline_not_those_of_the_policy(through, quotes):
+    # The policy's end at the response head: a server that knew of them would end a stream that may go on.
     caller = through("""
         rules:
           - {name: u, matches: [{grpc: {method: Upload}}], timeouts: {request: 3s}}
@@ -544,7 +545,7 @@ def test_the_server_is_told_the_earliest_of_the_deadlines(through, quotes):
     for answered in (caller.get(b"", timeout=10), caller.upload([b"a"], timeout=10), caller.watch(timeout=10),
                      caller.chat([b"a"], timeout=10)):
         assert answered.code == OK
-    for call, most in zip(quotes.calls(), (10, 3, 2, 10)):
+    for call, most in zip(quotes.calls(), (10, 10, 10, 10)):
         assert most - 1 < call.remaining <= most * 1.02  # grpc rounds the caller's upward
 
 
