@@ -30,14 +30,14 @@
     (256 * 1024) /* what a peer may send on a stream before we have passed it on */
 #define H2_SESSION_WINDOW (1024 * 1024)
 #define H2_HELD_MAX (64 * 1024 * 1024) /* of all streams: 256 are stuck; then all must wait */
-#define H2_OUTBOUND_MAX 10000 /* frames that wait for a peer who does not read */
+#define H2_OUTBOUND_MAX 10000          /* frames that wait for a peer who does not read */
 /* Streams that a peer may reset: a burst, and then so many a second. An app that hedges or cancels
  * every second call at 2 000 calls a second on one connection stays below; an attacker at the limit
  * costs a few percent of a core (tests/e2e/test_h2_load.py), because a reset call ends at once. */
 #define H2_RESET_BURST 5000
 #define H2_RESETS_PER_SECOND 1000
 
-    struct h2_session;
+struct h2_session;
 struct h2_stream;
 
 struct h2_role {
