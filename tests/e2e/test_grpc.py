@@ -462,8 +462,9 @@ def test_no_call_is_lost_when_one_of_two_proxies_drains(make_proxy, quotes):
             assert one.wait_exit() == 0
             assert time.monotonic() - told_at < slack(3)  # what runs is short, and nothing is added
             load.wait_calls(100)
-    # Who comes back to it meanwhile may be sent away, by name; nothing is broken off, and nothing is done twice.
-    assert {answer.reason for answer in load.failures()} <= {"shutdown"}
+    # Who comes back to it meanwhile may be sent away, by name, or find it gone; nothing is done twice or lost halfway.
+    reasons = [answer.reason for answer in load.failures()]
+    assert set(reasons) <= {"shutdown", None} and reasons.count(None) <= 2
     done = sorted(int(message) for message, answer in load.answers if answer.code == OK)
     assert numbers_seen(quotes) == done
 
