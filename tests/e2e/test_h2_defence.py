@@ -642,7 +642,7 @@ def test_a_flood_of_an_upstream_is_cut(hostile, h2_upstream, name):
 def test_an_hpack_bomb_of_an_upstream_is_502(hostile, h2_upstream):
     proxy = hostile(lambda exchange: exchange.send(bomb(exchange.stream, status="200")))
     with Neighbour(proxy), bounded(proxy):
-        for count in range(1, 11):
+        for count in range(1, 4):  # some more, and the connection that all calls share is ended
             response = attack(proxy)
             assert (response.status, response.reason) == (502, "protocol_error")
             wait_defence(proxy, "upstream", "header_list", count)
@@ -708,7 +708,8 @@ def test_an_upstream_that_makes_us_answer_and_does_not_read_is_cut(hostile, h2_u
     with bounded(proxy):
         with contextlib.suppress(EOFError, ConnectionError):
             assert attack(proxy).status >= 500
-        wait_defence(proxy, "upstream", "outbound_queue")
+        wait_until(lambda: defences(proxy, "upstream", "outbound_queue") or defences(proxy, "upstream", "glitches"),
+                   what="the end of the connection counted")
         wait_until(lambda: proxy.get("/honest").status == 200)
 
 
@@ -759,10 +760,10 @@ def test_an_upstream_that_answers_no_ping_is_closed(make_proxy, h2_upstream):
 
 
 def test_an_upstream_that_answers_pings_stays(make_proxy, h2_upstream):
-    h2_upstream.on("/slow", scripts.answer(200, b"late", delay=3.5))
+    h2_upstream.on("/slow", scripts.answer(200, b"late", delay=5.5))
     proxy = make_proxy(h2_upstream, protocol="http2", spec=PINGING).start()
     assert proxy.get("/slow").body == b"late"
-    assert 2 <= len(pings(h2_upstream.connections[0])) <= 4
+    assert 2 <= len(pings(h2_upstream.connections[0])) <= 6
     assert shown(proxy) == {}
 
 
