@@ -199,6 +199,7 @@ Test(grpc, timeout_is_told_to_the_upstream_as_what_is_left)
     cr_assert_eq(call_attempt_left(&a->call, w.now), 2 * NS_PER_S);
     world_advance(&w, 1500);
     cr_assert_eq(call_attempt_left(&a->call, w.now), 500 * MS);
+    cr_assert_eq(call_caller_left(&a->call, w.now), 1500 * MS, "of the caller's own");
     answer(a, 200);
 }
 
