@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define POOL_COMING_TIME                                                                           \
+    (1 * NS_PER_S) /* for a connection that nobody waits for any more to come */
 #define POOL_SESSION_IDLE (60 * NS_PER_S) /* before the first call on it has said its poolIdle */
 
 struct pool_slot {        /* endpoint->pool */
@@ -290,7 +292,9 @@ struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint, enum 
 
 void pool_leave_session(struct h2_back *session)
 {
-    if (h2_back_is_coming(session) && is_unused(session))
+    const mono_ns now = session->session.codec->loop->now;
+    if (h2_back_is_coming(session) && is_unused(session) &&
+        mono_since(now, session->idle_since) >= POOL_COMING_TIME)
         h2_back_end(session);
 }
 
@@ -298,8 +302,9 @@ static void sweep_sessions(struct pool *pool, mono_ns now)
 {
     LIST_FOREACH_SAFE (link, following, &pool->sessions) {
         struct h2_back *session = CONTAINER_OF(link, struct h2_back, pool_link);
+        const dur_ns most = h2_back_is_coming(session) ? POOL_COMING_TIME : session->idle_time;
         if (session->session.state == H2_OPEN && is_unused(session) &&
-            mono_since(now, session->idle_since) >= session->idle_time)
+            mono_since(now, session->idle_since) >= most)
             h2_back_end(session);
     }
 }

@@ -73,7 +73,8 @@ enum err pool_adopt_session(struct pool *pool, struct endpoint *endpoint, int fd
  * the caller's. */
 
 void pool_leave_session(struct h2_back *session);
-/* Who waited for it gave up: one that is still coming and that nobody waits for ends. */
+/* Who waited for it gave up: one that nobody waits for ends when it has not come within a second,
+ * so that calls which are cancelled early do not each have a connection made. */
 
 void pool_sweep(struct pool *pool, mono_ns now);
 /* Closes what has been idle long enough. */
