@@ -464,7 +464,7 @@ def test_no_call_is_lost_when_one_of_two_proxies_drains(make_proxy, quotes):
             load.wait_calls(100)
     # Who comes back to it meanwhile may be sent away, by name, or find it gone; nothing is done twice or lost halfway.
     reasons = [answer.reason for answer in load.failures()]
-    assert set(reasons) <= {"shutdown", None} and reasons.count(None) <= 2
+    assert set(reasons) <= {"shutdown", None} and reasons.count(None) <= 16  # those under way at the end
     done = sorted(int(message) for message, answer in load.answers if answer.code == OK)
     assert numbers_seen(quotes) == done
 
