@@ -10,9 +10,10 @@ import time
 
 import pytest
 from harness import h2, h2_upstream as scripts
-from harness.client import encode
+from harness.client import Client, encode
 from harness.h2 import RawClient
 from harness.h2_upstream import begun, generated
+from harness.ports import free_port
 from harness.upstream import generated as generated_h1, hang
 from harness.waiting import IS_DEBUG_BUILD, slack, stays, wait_until
 
@@ -42,25 +43,25 @@ def shown(proxy):
 class Neighbour:
     """Honest callers of both protocols beside an attack: none of their calls takes longer than a second."""
 
-    def __init__(self, proxy, path="/honest"):
-        self.proxy, self.path = proxy, path
+    def __init__(self, proxy, port=None):
+        self.port = port or proxy.port
         self.worst, self.calls, self.broken = 0.0, 0, []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(connect,), daemon=True)
                          for connect in (self._over_http_1, self._over_http_2)]
 
     def _over_http_1(self):
-        return self.proxy.client()
+        return Client(self.port)
 
     def _over_http_2(self):
-        return RawClient(self.proxy.port).settle()
+        return RawClient(self.port).settle()
 
     def _run(self, connect):
         try:
             with connect() as client:
                 while not self._stop.is_set():
                     started = time.monotonic()
-                    response = client.get(self.path)
+                    response = client.get("/honest")
                     self.worst = max(self.worst, time.monotonic() - started)
                     self.calls += 1
                     if response.status != 200:
@@ -429,6 +430,16 @@ def test_a_caller_that_never_reads_is_closed(under_attack, h2_upstream):
                            if request.target == "/large"), what="the upstream calls given up")
 
 
+def test_an_http_1_caller_that_reads_none_of_its_answers_is_closed(make_proxy, upstream):
+    """Pipelined calls, so that the answer that the socket does not take is complete on our side."""
+    upstream.default = generated_h1(16 * 1024)
+    proxy = make_proxy(upstream, spec=SHORT).start()
+    with proxy.client(receive_buffer=4096) as client:
+        client.send(encode("GET", "/") * 1500)
+        wait_until(lambda: proxy.metrics().sum("outrigger_connections", side="downstream") == 0, what="it closed")
+    assert len(upstream.requests) < 1500
+
+
 def test_an_http_1_caller_that_reads_slowly_is_not_closed(make_proxy, upstream):
     upstream.default = generated_h1(8 * MIB)
     proxy = make_proxy(upstream, spec=SHORT).start()
@@ -616,23 +627,27 @@ UPSTREAM_FLOODS = {
 
 @pytest.fixture
 def hostile(make_proxy, h2_upstream):
-    """hostile(script) runs a proxy whose calls to /attack meet `script`. The neighbours share that upstream: where a
-    connection is cut, a retry finds another one."""
-    h2_upstream.on("/honest", scripts.answer())
+    """hostile(script) runs a proxy whose calls to /attack meet `script`. The neighbours have a listener of their own and
+    an upstream of their own: calls that share a connection with an attack may end with it."""
+    honest = scripts.RawUpstream()
 
-    def begin(script, spec="", policy="timeouts: {request: 20s}\nretry: {attempts: 2, backoff: 10ms}"):
+    def begin(script, spec="", policy="timeouts: {request: 20s}"):
         h2_upstream.on("/attack", script)
-        rule = "\nrules: [{name: bare, matches: [{path: {type: PathPrefix, value: /attack}}], retry: {attempts: 0}}]"
-        return make_proxy(h2_upstream, policy + rule, protocol="http2", spec=spec).start()
+        ports = [free_port(), free_port()]
+        listeners = [(f"127.0.0.1:{port}", to.address) for port, to in zip(ports, (h2_upstream, honest))]
+        proxy = make_proxy(None, policy, listeners=listeners, protocol="http2", spec=spec)
+        proxy.port, proxy.honest_port = ports
+        return proxy.start()
 
-    return begin
+    yield begin
+    honest.close()
 
 
 @pytest.mark.parametrize("name", UPSTREAM_FLOODS)
 def test_a_flood_of_an_upstream_is_cut(hostile, h2_upstream, name):
     frames, before = UPSTREAM_FLOODS[name]
     proxy = hostile(flooding(frames, before))
-    with Neighbour(proxy), bounded(proxy):
+    with Neighbour(proxy, proxy.honest_port), bounded(proxy):
         with contextlib.suppress(EOFError, ConnectionError):
             response = attack(proxy)
             assert response.status == 502 and response.reason or before
@@ -641,11 +656,14 @@ def test_a_flood_of_an_upstream_is_cut(hostile, h2_upstream, name):
 
 def test_an_hpack_bomb_of_an_upstream_is_502(hostile, h2_upstream):
     proxy = hostile(lambda exchange: exchange.send(bomb(exchange.stream, status="200")))
-    with Neighbour(proxy), bounded(proxy):
+    with Neighbour(proxy, proxy.honest_port), bounded(proxy):
         for count in range(1, 4):  # some more, and the connection that all calls share is ended
             response = attack(proxy)
             assert (response.status, response.reason) == (502, "protocol_error")
             wait_defence(proxy, "upstream", "header_list", count)
+        for _ in range(30):
+            assert attack(proxy).status == 502
+        assert proxy.get("/honest").status == 200
 
 
 def test_too_many_headers_of_an_upstream_are_502(hostile, h2_upstream):
@@ -666,7 +684,7 @@ def test_a_malformed_answer_is_counted(hostile, h2_upstream):
 
 def test_a_connection_error_of_an_upstream_is_counted(hostile, h2_upstream):
     proxy = hostile(lambda exchange: exchange.send(h2.data(0, b"x")))
-    with Neighbour(proxy):
+    with Neighbour(proxy, proxy.honest_port):
         response = attack(proxy)
         assert (response.status, response.reason) == (502, "protocol_error")
         assert_upstream_cut(proxy, h2_upstream, "protocol_error", h2.PROTOCOL_ERROR)
@@ -679,8 +697,8 @@ def test_a_flood_of_informational_heads_ends(hostile, h2_upstream):
         while True:
             exchange.send(h2.headers(exchange.stream, h2.block([(":status", "103"), ("x", "y" * 100)])) * 10)
 
-    proxy = hostile(heads, policy="timeouts: {request: 3s}\nretry: {attempts: 2, backoff: 10ms}")
-    with Neighbour(proxy), bounded(proxy):
+    proxy = hostile(heads, policy="timeouts: {request: 3s}")
+    with Neighbour(proxy, proxy.honest_port), bounded(proxy):
         response = attack(proxy)
         assert response.status in (502, 504) and response.reason in ("protocol_error", "request_timeout")
         wait_until(lambda: h2_upstream.requests[-1].reset is not None or
@@ -696,7 +714,7 @@ def test_a_flood_of_resets_of_an_upstream_is_cut(hostile, h2_upstream):
             exchange.send(h2.rst_stream(exchange.stream, h2.INTERNAL_ERROR) * 100)
 
     proxy = hostile(resets)
-    with Neighbour(proxy), bounded(proxy):
+    with Neighbour(proxy, proxy.honest_port), bounded(proxy):
         response = attack(proxy)
         assert (response.status, response.reason) == (502, "connection_reset")
         assert_upstream_cut(proxy, h2_upstream, "resets", h2.ENHANCE_YOUR_CALM)
@@ -705,7 +723,7 @@ def test_a_flood_of_resets_of_an_upstream_is_cut(hostile, h2_upstream):
 @pytest.mark.parametrize("name", ASKING)
 def test_an_upstream_that_makes_us_answer_and_does_not_read_is_cut(hostile, h2_upstream, name):
     proxy = hostile(flooding(lambda stream: ASKING[name], reads=False))
-    with bounded(proxy):
+    with Neighbour(proxy, proxy.honest_port), bounded(proxy):
         with contextlib.suppress(EOFError, ConnectionError):
             assert attack(proxy).status >= 500
         wait_until(lambda: defences(proxy, "upstream", "outbound_queue") or defences(proxy, "upstream", "glitches"),
@@ -718,7 +736,7 @@ def test_a_continuation_flood_of_an_upstream_is_cut(hostile, h2_upstream, piece)
     proxy = hostile(flooding(lambda stream: h2.continuation(stream, piece, end_headers=False),
                              before=lambda exchange: exchange.send(
                                  h2.headers(exchange.stream, h2.block([(":status", "200")]), end_headers=False))))
-    with Neighbour(proxy), bounded(proxy):
+    with Neighbour(proxy, proxy.honest_port), bounded(proxy):
         response = attack(proxy)
         assert (response.status, response.reason) == (502, "protocol_error")
         wait_until(lambda: any(defences(proxy, "upstream", kind)
