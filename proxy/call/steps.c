@@ -351,9 +351,12 @@ static void judge_head(struct call *call, mono_ns now)
     const struct breaker_config *breaker = &call->lane->breaker->breaker_cfg;
     call->is_slow =
         breaker->slow_permille > 0 && mono_since(now, call->attempt_at) > breaker->slow_longer_than;
-    if (!call->head.awaits_trailers)
-        step_settle(call, verdict_of_head(&call->head), call->is_slow, call->head.outcome,
-                    call->head.retry_after, now);
+    if (call->head.awaits_trailers)
+        return;
+    const dur_ns wait = call->head.retry_after;
+    const bool is_time = !call->facts.is_grpc || wait != DUR_FOREVER; /* "do not" is none */
+    step_settle(call, verdict_of_head(&call->head), call->is_slow, call->head.outcome,
+                is_time ? wait : 0, now);
 }
 
 static void step_judge_head(struct call *call, enum call_event event, mono_ns now)

@@ -30,7 +30,6 @@ struct back_handler {
 };
 
 struct back_class {
-    uint8_t version; /* of HTTP: 1 or 2 */
     void (*send_request)(struct back *back, const struct message *msg,
                          const struct request_edit *edit);
     void (*send_body)(struct back *back, struct span bytes);

@@ -356,8 +356,7 @@ static void do_send_request(struct back *base, const struct message *msg,
     back->method = msg->method;
     back->has_asked_upgrade = edit->is_upgrade_passed && msg->is_upgrade;
     back->request_framing = msg->framing;
-    back->is_request_done =
-        msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
+    back->is_request_done = msg->is_whole;
     back->is_keep_alive = false;
     back->sent_before = back->out.sent_bytes;
     back->has_answered = false;
@@ -482,7 +481,6 @@ static bool do_has_answered(const struct back *base)
 }
 
 static const struct back_class h1_back_class = {
-    .version = 1,
     .send_request = do_send_request,
     .send_body = do_send_body,
     .send_end = do_send_end,

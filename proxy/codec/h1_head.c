@@ -42,6 +42,11 @@ static const char *judge_response(struct message *msg, const struct facts *facts
 static bool is_upgrade_wanted(const struct message *msg);
 static struct h1_result verdict(enum message_kind kind, const char *fault);
 
+static bool is_without_body(const struct message *msg)
+{
+    return msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
+}
+
 struct h1_result h1_parse_request(struct span head, const struct h1_limits *limits,
                                   struct header *scratch, struct message *msg)
 {
@@ -54,6 +59,7 @@ struct h1_result h1_parse_request(struct span head, const struct h1_limits *limi
         fault = judge_request(msg, &facts);
     if (!fault)
         fault = judge_host(msg, &facts);
+    msg->is_whole = is_without_body(msg);
     return verdict(MESSAGE_REQUEST, fault);
 }
 
@@ -68,6 +74,7 @@ struct h1_result h1_parse_response(struct span head, const struct h1_limits *lim
         fault = judge_options(msg, &facts);
     if (!fault)
         fault = judge_response(msg, &facts, method, has_asked_upgrade);
+    msg->is_whole = is_without_body(msg);
     return verdict(MESSAGE_RESPONSE, fault);
 }
 

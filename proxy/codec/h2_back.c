@@ -72,11 +72,11 @@ static void fail(struct h2_back_stream *back, enum reason reason, const char *de
         back->base.handler->on_failed(&back->base, reason, detail);
 }
 
-static void refuse(struct h2_back_stream *back, const char *detail)
+static void refuse(struct h2_back_stream *back, enum defence defence, const char *detail)
 {
     struct h2_session *session = back->stream.session;
-    h2_session_count(session, DEFENCE_MALFORMED);
-    h2_session_charge(session, H2_COST_FAULT);
+    h2_session_count(session, defence);
+    h2_session_charge(session, defence == DEFENCE_HEADER_LIST ? H2_COST_LIST : H2_COST_FAULT);
     back->stream.is_faulty = true;
     fail(back, REASON_PROTOCOL_ERROR, detail);
 }
@@ -88,13 +88,13 @@ static void on_trailers(struct h2_back_stream *back, struct h2_head *head)
     if (result.step == H1_DONE)
         h2_stream_peer_ended(&back->stream, lines);
     else
-        refuse(back, result.detail);
+        refuse(back, head->is_too_large ? DEFENCE_HEADER_LIST : DEFENCE_MALFORMED, result.detail);
 }
 
 static void on_interim(struct h2_back_stream *back, struct message *msg)
 {
     if (++back->interims > H2_BACK_INTERIM_LIMIT)
-        refuse(back, "too many interim responses before a final one");
+        refuse(back, DEFENCE_MALFORMED, "too many interim responses before a final one");
     else
         back->base.handler->on_interim(&back->base, msg);
 }
@@ -109,11 +109,7 @@ static void on_head(struct h2_stream *stream, struct h2_head *head, bool is_end)
     }
     const struct h1_result result = h2_head_response(head, is_end, back->method, &msg);
     if (result.step != H1_DONE) {
-        if (head->is_too_large) {
-            h2_session_count(stream->session, DEFENCE_HEADER_LIST);
-            h2_session_charge(stream->session, H2_COST_LIST);
-        }
-        refuse(back, result.detail);
+        refuse(back, head->is_too_large ? DEFENCE_HEADER_LIST : DEFENCE_MALFORMED, result.detail);
         return;
     }
     if (msg.status < 200) {
@@ -162,7 +158,9 @@ static void on_stream_closed(struct h2_stream *stream, uint32_t code)
     if (code == NGHTTP2_REFUSED_STREAM)
         fail(back, REASON_REFUSED_STREAM, "the upstream refused the stream");
     else if (is_open && !stream->is_peer_reset && !stream->is_peer_ended)
-        fail(back, REASON_PROTOCOL_ERROR, "the upstream broke the rules of HTTP/2 on the stream");
+        fail(
+            back, REASON_PROTOCOL_ERROR,
+            "the upstream broke the rules of HTTP/2 on the stream: its HTTP/2 library is at fault");
     else
         fail(back, is_open ? REASON_CONNECTION_RESET : stream->session->lost_reason,
              reset_detail(back));
@@ -323,9 +321,7 @@ static void do_send_request(struct back *base, const struct message *msg,
     back->method = msg->method;
     h2_fields_init(&fields, h2_scratch_fields(back->stream.session), H2_FIELDS_MAX);
     h2_fields_request(&fields, msg, edit);
-    h2_stream_head(&back->stream, &fields,
-                   msg->framing == BODY_NONE ||
-                       (msg->framing == BODY_LENGTH && msg->content_length == 0));
+    h2_stream_head(&back->stream, &fields, msg->is_whole);
 }
 
 static void do_send_body(struct back *base, struct span bytes)
@@ -336,16 +332,6 @@ static void do_send_body(struct back *base, struct span bytes)
 static void do_send_end(struct back *base, struct span trailers)
 {
     h2_stream_end(&of_base(base)->stream, trailers);
-}
-
-static void do_send_fin(struct back *base)
-{
-    h2_stream_end(&of_base(base)->stream, SPAN_NONE);
-}
-
-static void do_start_tunnel(struct back *base)
-{
-    (void)base; /* tunnels go by HTTP/1.1 or plain TCP */
 }
 
 static void do_flush(struct back *base)
@@ -394,14 +380,11 @@ static void do_close(struct back *base)
         h2_stream_reset(stream, stream->is_peer_ended ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
 }
 
+/* Without the rows of tunnels: those go by HTTP/1.1, or carry no HTTP. */
 static const struct back_class h2_back_class = {
-    .version = 2,
     .send_request = do_send_request,
     .send_body = do_send_body,
     .send_end = do_send_end,
-    .send_raw = do_send_body,
-    .send_fin = do_send_fin,
-    .start_tunnel = do_start_tunnel,
     .flush = do_flush,
     .is_blocked = do_is_blocked,
     .is_listening = do_is_listening,

@@ -1,9 +1,11 @@
 /* h2_events.c - what nghttp2 tells of a session: what it costs the peer, and what it means to the
  * stream that it is about. Callbacks return 0 but for want of memory: an error would end nghttp2's
  * session half-way. */
+#include "base/log.h"
 #include "codec/h2_own.h"
 
 #define FRAME_HEAD_BYTES 9
+#define LOG_EVERY (1 * NS_PER_S)
 
 /* ---- defence ---- */
 
@@ -14,56 +16,79 @@ void h2_session_count(const struct h2_session *session, enum defence defence)
         codec->on_defence(codec->defence_context, session->role->side, defence);
 }
 
+/* A flood of connections must not become one of lines. */
+static void say(const struct h2_session *session, enum defence defence, const char *detail)
+{
+    struct h2_codec *h2 = session->codec->h2;
+    const mono_ns now = h2_session_now(session);
+    const bool is_server = session->role->side == H2_DOWNSTREAM;
+    if (defence == DEFENCE_COUNT || now < h2->log_again_at)
+        return;
+    h2->log_again_at = mono_add(now, LOG_EVERY);
+    log_event(LOG_WARN, "http2_connection_ended", LOG_TEXT(detail),
+              LOG_STR("kind", defence_word(defence)),
+              LOG_STR("side", is_server ? "downstream" : "upstream"),
+              LOG_STR("peer", session->peer ? session->peer : ""));
+}
+
 void h2_session_condemn(struct h2_session *session, uint32_t code, enum defence defence,
                         const char *detail)
 {
+    CHECK_OBJ(session, H2_SESSION_MAGIC);
     if (session->is_condemned || session->state != H2_OPEN)
         return;
     session->is_condemned = true;
     session->code = code;
     session->detail = detail;
     h2_session_count(session, defence);
+    say(session, defence, detail);
     h2_session_schedule(session);
+}
+
+void h2_session_give_up(struct h2_session *session, enum defence defence, enum reason reason,
+                        const char *detail)
+{
+    h2_session_count(session, defence);
+    say(session, defence, detail);
+    h2_session_lose(session, reason, detail);
+}
+
+static void judge_guard(struct h2_session *session, bool has_credit)
+{
+    if (!has_credit)
+        h2_session_condemn(session, NGHTTP2_ENHANCE_YOUR_CALM, DEFENCE_GLITCHES,
+                           "the peer sends too many frames that carry nothing: its HTTP/2 library "
+                           "is at fault, or it attacks");
 }
 
 void h2_session_charge(struct h2_session *session, uint32_t units)
 {
-    if (!h2_guard_charge(&session->guard, units, h2_session_now(session)))
-        h2_session_condemn(session, NGHTTP2_ENHANCE_YOUR_CALM, DEFENCE_GLITCHES,
-                           "too many frames that carry nothing");
+    judge_guard(session, h2_guard_charge(&session->guard, units, h2_session_now(session)));
 }
 
 /* Types that nghttp2 does not know reach no callback: their bytes are what is left over. */
 void h2_session_charge_unknown(struct h2_session *session)
 {
-    const uint64_t known = session->framed_bytes + session->charged_bytes + session->excused_bytes;
+    const uint64_t known = session->framed_bytes + session->unknown_bytes;
     if (session->received_bytes <= known)
         return;
-    const uint64_t unknown = session->received_bytes - known;
-    const uint64_t units = unknown / H2_GUARD_BYTES;
-    if (units == 0)
-        return;
-    session->charged_bytes += units * H2_GUARD_BYTES;
-    h2_session_charge(session, (uint32_t)units);
+    const uint64_t bytes = session->received_bytes - known;
+    session->unknown_bytes += bytes;
+    judge_guard(session, h2_guard_charge_bytes(&session->guard, bytes, h2_session_now(session)));
 }
 
 static void note_reset(struct h2_session *session)
 {
-    const mono_ns now = h2_session_now(session);
-    const uint64_t back =
-        (uint64_t)(mono_since(now, session->resets_at) / (NS_PER_S / H2_RESETS_PER_SECOND));
-    if (back > 0) {
-        session->resets = back < session->resets ? session->resets - (uint32_t)back : 0;
-        session->resets_at = now;
-    }
-    if (++session->resets > H2_RESET_BURST)
+    if (!h2_guard_reset(&session->guard, h2_session_now(session)))
         h2_session_condemn(session, NGHTTP2_ENHANCE_YOUR_CALM, DEFENCE_RESETS,
-                           "too many streams were reset");
+                           "the peer resets more than 1000 streams a second: let it cancel fewer "
+                           "calls, or spread them over more connections");
 }
 
 /* ---- what nghttp2 tells ---- */
 
-static const char broken_rules[] = "the peer broke the rules of HTTP/2";
+static const char broken_rules[] =
+    "the peer broke the rules of HTTP/2 (RFC 9113): its HTTP/2 library is at fault";
 
 static struct h2_session *session_of(void *context)
 {
@@ -220,9 +245,10 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, ng
 
 static void headers_arrived(struct h2_session *session, struct h2_stream *stream, bool is_end)
 {
-    h2_guard_earn(&session->guard, H2_WORTH_HEAD);
-    if (session->head != NULL && stream != NULL && !stream->is_retired)
+    if (session->head != NULL && stream != NULL && !stream->is_retired) {
+        h2_guard_earn(&session->guard, H2_WORTH_HEAD);
         session->role->on_head(stream, session->head, is_end);
+    }
     h2_session_give_head_back(session);
 }
 
@@ -231,7 +257,8 @@ static void settings_arrived(struct h2_session *session, const nghttp2_frame *fr
     if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
         return;
     session->settings_turn = session->codec->loop->turns;
-    session->role->on_settings(session);
+    if (session->role->on_settings != NULL)
+        session->role->on_settings(session);
 }
 
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *context)
@@ -292,7 +319,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 
 static void reset_sent(struct h2_session *session, uint32_t code)
 {
-    session->excused_bytes += H2_STREAM_WINDOW + H2_FRAME_MAX;
+    h2_guard_excuse(&session->guard, H2_STREAM_WINDOW);
     if (code == NGHTTP2_FLOW_CONTROL_ERROR &&
         session->settings_turn == session->codec->loop->turns) { /* RFC 9113 section 6.9.2 */
         h2_session_condemn(session, code, DEFENCE_PROTOCOL_ERROR, broken_rules);

@@ -27,7 +27,7 @@ struct h2_fields {
     nghttp2_nv *list;
     size_t count;
     size_t max;
-    char digits[3][24];
+    char digits[2][24];
     char via[64];
     char status[3];
 };

@@ -60,13 +60,11 @@ static bool is_grpc_list(const struct h2_head *head)
     return false;
 }
 
-static void refuse(struct h2_front_stream *front, const struct h1_result *result)
+static void blame(struct h2_session *session, const struct h1_result *result)
 {
-    struct h2_session *session = front->stream.session;
     const bool is_list = result->reason == REASON_HEADER_TOO_LARGE;
     h2_session_count(session, is_list ? DEFENCE_HEADER_LIST : DEFENCE_MALFORMED);
     h2_session_charge(session, is_list ? H2_COST_LIST : H2_COST_FAULT);
-    front->base.handler->on_bad_request(&front->base, result->reason, result->detail);
 }
 
 static void on_trailers(struct h2_front_stream *front, struct h2_head *head)
@@ -77,8 +75,7 @@ static void on_trailers(struct h2_front_stream *front, struct h2_head *head)
         h2_stream_peer_ended(&front->stream, lines);
         return;
     }
-    h2_session_count(front->stream.session, DEFENCE_MALFORMED);
-    h2_session_charge(front->stream.session, H2_COST_FAULT);
+    blame(front->stream.session, &result);
     front->stream.is_peer_ended = front->stream.is_end_told = true;
     if (front->base.user != NULL)
         front->base.handler->on_bad_body(&front->base, result.reason, result.detail);
@@ -96,10 +93,12 @@ static void on_head(struct h2_stream *stream, struct h2_head *head, bool is_end)
     stream->is_peer_ended = stream->is_end_told = is_end;
     front->is_grpc = is_grpc_list(head);
     const struct h1_result result = h2_head_request(head, is_end, &msg);
-    if (result.step == H1_DONE)
+    if (result.step == H1_DONE) {
         front->base.handler->on_request(&front->base, &msg);
-    else
-        refuse(front, &result);
+        return;
+    }
+    blame(stream->session, &result);
+    front->base.handler->on_bad_request(&front->base, result.reason, result.detail);
 }
 
 static void on_data(struct h2_stream *stream, struct span bytes)
@@ -133,16 +132,6 @@ static void on_stream_closed(struct h2_stream *stream, uint32_t code)
         h2_stream_retire(stream);
 }
 
-static void on_settings(struct h2_session *session)
-{
-    (void)session;
-}
-
-static void on_lost(struct h2_session *session, enum reason reason, const char *detail)
-{
-    (void)session, (void)reason, (void)detail; /* its streams were told one by one */
-}
-
 static void on_gone(struct h2_session *session)
 {
     struct h2_front *front = front_of(session);
@@ -159,8 +148,6 @@ static const struct h2_role front_role = {
     .on_writable = on_writable,
     .on_stream_closed = on_stream_closed,
     .free_stream = free_stream,
-    .on_settings = on_settings,
-    .on_lost = on_lost,
     .on_gone = on_gone,
 };
 
@@ -169,13 +156,6 @@ static const struct h2_role front_role = {
 static void begin_fields(const struct h2_front_stream *front, struct h2_fields *fields)
 {
     h2_fields_init(fields, h2_scratch_fields(front->stream.session), H2_FIELDS_MAX);
-}
-
-static bool is_whole(const struct message *msg)
-{
-    if (msg->version_major == 2)
-        return msg->is_whole;
-    return msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
 }
 
 static void do_read_body(struct front *base, bool is_wanted)
@@ -198,7 +178,7 @@ static void do_send_head(struct front *base, const struct message *msg,
     struct h2_fields fields;
     begin_fields(of_base(base), &fields);
     h2_fields_response(&fields, msg, edit);
-    h2_stream_head(&of_base(base)->stream, &fields, is_whole(msg));
+    h2_stream_head(&of_base(base)->stream, &fields, msg->is_whole);
 }
 
 static void do_send_reply(struct front *base, struct local_reply *reply)
@@ -299,6 +279,7 @@ struct h2_front *h2_front_open(struct codec *codec, int fd, struct span bytes,
         return NULL;
     }
     front->options = *options;
+    front->session.peer = options->peer;
     front->idle_since = codec->loop->now;
     if (h2_session_open(&front->session, fd) != OK) {
         close(fd);

@@ -17,6 +17,7 @@ struct h2_front;
 struct h2_front_options {
     const struct front_handler *handler; /* of its streams */
     void *context;                       /* front->context of its streams */
+    const char *peer;                    /* for the log; outlives it */
     void (*on_gone)(struct h2_front *front);
 };
 

@@ -3,6 +3,7 @@
 #ifndef OUTRIGGER_CODEC_H2_OWN_H
 #define OUTRIGGER_CODEC_H2_OWN_H
 
+#include "base/check.h"
 #include "codec/h2_session.h"
 #include "codec/h2_stream.h"
 
@@ -12,8 +13,11 @@ struct h2_codec {
     nghttp2_option *options;
     struct list sessions;
     struct h2_head *spare_head; /* blocks are short-lived: one is mostly enough */
+    mono_ns log_again_at;       /* one line a second about connections that were ended */
     nghttp2_nv fields[H2_FIELDS_MAX];
 };
+
+#define H2_SESSION_MAGIC 0x52e5510au
 
 bool h2_events_make(struct h2_codec *h2);
 /* h2->callbacks; false without memory. */

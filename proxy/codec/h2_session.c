@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define H2_SESSION_MAGIC 0x52e5510au
 #define PREFACE_BYTES 24
 #define ACKS_MAX 1000   /* SETTINGS and PING acks that wait for a peer who does not read */
 #define SETTINGS_MAX 32 /* entries of one frame */
 #define CONTINUATIONS_MAX 8
 #define GREETING_MAX 64     /* bytes of our SETTINGS frame */
 #define STREAMS_SLACK 10000 /* more than one read can begin */
+
+static const char does_not_read[] =
+    "the peer makes us answer and reads nothing of it: it hangs, or it attacks";
 
 static void session_run(struct h2_session *session);
 
@@ -115,8 +117,7 @@ enum err h2_session_start(struct h2_session *session, const struct h2_role *role
         return ERR_NO_MEMORY;
     *session = (struct h2_session){.magic = H2_SESSION_MAGIC, .role = role, .codec = codec};
     session->pinged_at = MONO_NEVER;
-    session->heard_at = session->wrote_at = session->resets_at = now;
-    session->charged_bytes = 0;
+    session->heard_at = session->wrote_at = now;
     if (role->side == H2_DOWNSTREAM)
         session->framed_bytes = PREFACE_BYTES;
     h2_guard_init(&session->guard, now);
@@ -214,6 +215,7 @@ static void close_socket(struct h2_session *session)
 
 void h2_session_lose(struct h2_session *session, enum reason reason, const char *detail)
 {
+    CHECK_OBJ(session, H2_SESSION_MAGIC);
     if (session->state == H2_CLOSED)
         return;
     const bool is_known = session->state != H2_OPEN;
@@ -221,13 +223,14 @@ void h2_session_lose(struct h2_session *session, enum reason reason, const char 
     session->detail = session->detail ? session->detail : detail;
     session->lost_reason = reason == REASON_NONE ? REASON_CONNECTION_RESET : reason;
     tell_streams(session);
-    if (!is_known)
+    if (!is_known && session->role->on_lost != NULL)
         session->role->on_lost(session, reason, session->detail);
     close_socket(session);
 }
 
 void h2_session_end(struct h2_session *session, uint32_t code, const char *detail)
 {
+    CHECK_OBJ(session, H2_SESSION_MAGIC);
     if (session->state != H2_OPEN)
         return;
     session->state = H2_ENDING;
@@ -237,13 +240,15 @@ void h2_session_end(struct h2_session *session, uint32_t code, const char *detai
         code == NGHTTP2_NO_ERROR ? REASON_CONNECTION_RESET : REASON_PROTOCOL_ERROR;
     (void)nghttp2_session_terminate_session(session->ng, code);
     tell_streams(session);
-    session->role->on_lost(session, code == NGHTTP2_NO_ERROR ? REASON_NONE : REASON_PROTOCOL_ERROR,
-                           detail);
+    if (session->role->on_lost != NULL)
+        session->role->on_lost(
+            session, code == NGHTTP2_NO_ERROR ? REASON_NONE : REASON_PROTOCOL_ERROR, detail);
     h2_session_schedule(session);
 }
 
 void h2_session_go_away(struct h2_session *session)
 {
+    CHECK_OBJ(session, H2_SESSION_MAGIC);
     if (session->is_notice_sent || session->state != H2_OPEN)
         return;
     session->is_notice_sent = true;
@@ -325,19 +330,8 @@ static bool is_done(const struct h2_session *session)
     return !nghttp2_session_want_read(session->ng) && !nghttp2_session_want_write(session->ng);
 }
 
-/* The turn's end for a session that was touched in it. */
-static void session_run(struct h2_session *session)
+static void write_turn(struct h2_session *session)
 {
-    if (session->stream.state != STREAM_OPEN) { /* still connecting */
-        bury(session);
-        return;
-    }
-    if (session->out.is_failed) {
-        h2_session_lose(session, REASON_CONNECTION_RESET, "the connection was reset");
-        return;
-    }
-    if (session->state == H2_LINGER)
-        return;
     write_all(session);
     if (session->is_condemned && session->state == H2_OPEN) {
         h2_session_end(session, session->code, session->detail);
@@ -347,37 +341,53 @@ static void session_run(struct h2_session *session)
         h2_session_end(session, NGHTTP2_NO_ERROR, NULL);
     else if (session->state == H2_ENDING && is_done(session))
         linger(session);
+}
+
+/* The turn's end for a session that was touched in it. */
+static void session_run(struct h2_session *session)
+{
+    struct codec *codec = session->codec;
+    if (session->out.is_failed)
+        h2_session_lose(session, REASON_CONNECTION_RESET, "the connection was reset");
+    else if (session->stream.state == STREAM_OPEN && session->state != H2_LINGER)
+        write_turn(session);
     bury(session);
-    if (session->state != H2_CLOSED)
+    if (session->state != H2_CLOSED && session->stream.state == STREAM_OPEN)
         stream_want(&session->stream, true, outbox_is_blocked(&session->out));
-    codec_uncork(session->codec);
+    codec_uncork(codec);
 }
 
 /* ---- reading ---- */
 
-static const char *feed_fault(struct h2_session *session, ssize_t status)
+/* nghttp2 has given the session up: there is nothing that could be said to the peer. */
+static void feed_failed(struct h2_session *session, ssize_t status)
 {
-    if (status == NGHTTP2_ERR_FLOODED)
-        h2_session_count(session, DEFENCE_OUTBOUND_QUEUE);
-    else if (status != NGHTTP2_ERR_NOMEM)
-        h2_session_count(session, DEFENCE_PROTOCOL_ERROR);
-    return nghttp2_strerror((int)status);
+    if (status == NGHTTP2_ERR_NOMEM)
+        h2_session_lose(session, REASON_OVERLOADED, "no memory for a connection of HTTP/2");
+    else if (status == NGHTTP2_ERR_FLOODED)
+        h2_session_give_up(session, DEFENCE_OUTBOUND_QUEUE, REASON_PROTOCOL_ERROR, does_not_read);
+    else
+        h2_session_give_up(session, DEFENCE_PROTOCOL_ERROR, REASON_PROTOCOL_ERROR,
+                           nghttp2_strerror((int)status));
 }
 
 void h2_session_feed(struct h2_session *session, struct span bytes)
 {
+    CHECK_OBJ(session, H2_SESSION_MAGIC);
+    if (session->state != H2_OPEN)
+        return;
     session->heard_at = h2_session_now(session);
     session->received_bytes += bytes.len;
     const ssize_t used =
         nghttp2_session_mem_recv(session->ng, (const uint8_t *)bytes.data, bytes.len);
     if (used < 0) {
-        h2_session_lose(session, REASON_PROTOCOL_ERROR, feed_fault(session, used));
+        feed_failed(session, used);
         return;
     }
     h2_session_charge_unknown(session);
     if (nghttp2_session_get_outbound_queue_size(session->ng) > H2_OUTBOUND_MAX)
         h2_session_condemn(session, NGHTTP2_ENHANCE_YOUR_CALM, DEFENCE_OUTBOUND_QUEUE,
-                           "it makes us answer and does not read");
+                           does_not_read);
     h2_session_schedule(session);
 }
 
@@ -390,7 +400,7 @@ static void readable(struct h2_session *session)
     if (got <= 0)
         h2_session_lose(session, REASON_CONNECTION_RESET,
                         got == 0 ? "the connection was closed" : "the connection was reset");
-    else if (session->state == H2_OPEN)
+    else
         h2_session_feed(session, span_make(loop->read_buffer, (size_t)got));
 }
 

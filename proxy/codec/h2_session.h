@@ -31,11 +31,6 @@
 #define H2_SESSION_WINDOW (1024 * 1024)
 #define H2_HELD_MAX (64 * 1024 * 1024) /* of all streams: 256 are stuck; then all must wait */
 #define H2_OUTBOUND_MAX 10000          /* frames that wait for a peer who does not read */
-/* Streams that a peer may reset: a burst, and then so many a second. An app that hedges or cancels
- * every second call at 2 000 calls a second on one connection stays below; an attacker at the limit
- * costs a few percent of a core (tests/e2e/test_h2_load.py), because a reset call ends at once. */
-#define H2_RESET_BURST 5000
-#define H2_RESETS_PER_SECOND 1000
 
 struct h2_session;
 struct h2_stream;
@@ -52,9 +47,9 @@ struct h2_role {
     void (*on_stream_closed)(struct h2_stream *stream, uint32_t code);
     /* nghttp2 has let go of it, or the session is lost (code INTERNAL_ERROR) */
     void (*free_stream)(struct h2_stream *stream);
-    void (*on_settings)(struct h2_session *session);
+    void (*on_settings)(struct h2_session *session); /* NULL: does not care */
     void (*on_lost)(struct h2_session *session, enum reason reason, const char *detail);
-    /* its streams have been told; it will go */
+    /* its streams have been told; it will go. NULL: does not care */
     void (*on_gone)(struct h2_session *session);
 };
 
@@ -70,6 +65,7 @@ struct h2_session {
     enum h2_session_state state;
     const struct h2_role *role;
     struct codec *codec;
+    const char *peer; /* its address, for the log; outlives the session */
     nghttp2_session *ng;
     struct stream stream;
     struct outbox out;
@@ -85,11 +81,9 @@ struct h2_session {
     struct h2_guard guard;
     uint64_t received_bytes;
     uint64_t framed_bytes;  /* of frames whose head nghttp2 knew */
-    uint64_t charged_bytes; /* the rest, as far as it was charged */
+    uint64_t unknown_bytes; /* the rest, as far as it was charged */
     size_t held_bytes;      /* of all streams, not passed on yet */
     size_t owed_bytes;      /* of the connection's window, not given back yet */
-    uint32_t resets;
-    mono_ns resets_at;
     mono_ns opened_at;
     mono_ns heard_at;  /* last byte of the peer */
     mono_ns wrote_at;  /* last byte that the socket took */
@@ -103,7 +97,6 @@ struct h2_session {
     enum reason lost_reason; /* what its streams are told when it is lost */
     uint32_t code;
     const char *detail;
-    uint64_t excused_bytes; /* under way on streams that we reset: not charged */
     uint64_t settings_turn; /* loop turn in which SETTINGS came last */
     int32_t last_id;        /* the highest request that was begun */
     uint64_t begun_ids;     /* bit n: the n-th odd id below it was begun, too */
@@ -133,9 +126,15 @@ void h2_session_schedule(struct h2_session *session);
 
 void h2_session_condemn(struct h2_session *session, uint32_t code, enum defence defence,
                         const char *detail);
-/* Ended soon, with a GOAWAY of that code. May be called from anywhere. */
+/* Ended soon, with a GOAWAY of that code; counted, and said in the log. May be called from
+ * anywhere. `detail` says what to do about it. */
+
+void h2_session_give_up(struct h2_session *session, enum defence defence, enum reason reason,
+                        const char *detail);
+/* The same for a peer that would not hear us: it is lost at once. */
 
 void h2_session_count(const struct h2_session *session, enum defence defence);
+/* Something that costs a stream, not the connection. */
 
 void h2_session_charge(struct h2_session *session, uint32_t units);
 /* Of the guard; condemns. */

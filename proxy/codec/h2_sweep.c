@@ -7,11 +7,6 @@
 #define LINGER_TIME (2 * NS_PER_S)
 #define NOTICE_TIME (1 * NS_PER_S) /* between two GOAWAYs: what is under way arrives meanwhile */
 
-static bool has_stuck_bytes(const struct h2_session *session)
-{
-    return outbox_is_blocked(&session->out);
-}
-
 /* Answers that nobody waits for any more but the peer, who takes nothing (CVE-2019-9517). */
 static void sweep_left(struct h2_session *session, mono_ns now)
 {
@@ -38,8 +33,9 @@ static void sweep_ping(struct h2_session *session, mono_ns now)
     if (session->pinged_at != MONO_NEVER) {
         if (mono_since(now, session->pinged_at) < limits->keep_alive_timeout)
             return;
-        h2_session_count(session, DEFENCE_KEEP_ALIVE);
-        h2_session_lose(session, REASON_CONNECTION_RESET, "it did not answer a PING");
+        h2_session_give_up(session, DEFENCE_KEEP_ALIVE, REASON_CONNECTION_RESET,
+                           "the peer did not answer a PING within http2.keepAliveTimeout: it is "
+                           "gone, or hangs");
         return;
     }
     if (session->stream_count == 0 ||
@@ -70,23 +66,24 @@ static void sweep_going_away(struct h2_session *session, mono_ns now)
 static void sweep_open(struct h2_session *session, mono_ns now)
 {
     const struct codec *codec = session->codec;
-    if (codec->write_timeout > 0 && has_stuck_bytes(session) &&
+    if (codec->write_timeout > 0 && outbox_is_blocked(&session->out) &&
         mono_since(now, session->wrote_at) >= codec->write_timeout) {
-        h2_session_count(session, DEFENCE_WRITE_TIMEOUT);
-        h2_session_lose(session, REASON_CONNECTION_RESET,
-                        "it took no byte for limits.writeTimeout");
+        h2_session_give_up(
+            session, DEFENCE_WRITE_TIMEOUT, REASON_CONNECTION_RESET,
+            "the peer took no byte for limits.writeTimeout: it hangs, or is cut off");
         return;
     }
     if (session->settings_turn == 0 && session->role->side == H2_DOWNSTREAM &&
         codec->header_timeout > 0 && mono_since(now, session->opened_at) >= codec->header_timeout) {
-        h2_session_condemn(session, NGHTTP2_SETTINGS_TIMEOUT, DEFENCE_PROTOCOL_ERROR,
-                           "a preface without SETTINGS");
+        h2_session_condemn(
+            session, NGHTTP2_SETTINGS_TIMEOUT, DEFENCE_PROTOCOL_ERROR,
+            "the peer began HTTP/2 and sent no SETTINGS within limits.headerTimeout");
         return;
     }
     if (session->head != NULL && codec->header_timeout > 0 &&
         mono_since(now, session->head_at) >= codec->header_timeout) {
         h2_session_condemn(session, NGHTTP2_ENHANCE_YOUR_CALM, DEFENCE_GLITCHES,
-                           "a header block that does not end");
+                           "the peer sent no end of a header block within limits.headerTimeout");
         return;
     }
     sweep_left(session, now);
@@ -108,4 +105,5 @@ void h2_sessions_sweep(struct codec *codec, mono_ns now)
         else if (mono_since(now, session->ending_at) >= LINGER_TIME)
             h2_session_lose(session, REASON_NONE, NULL);
     }
+    codec_uncork(codec);
 }

@@ -48,7 +48,7 @@ struct message {
     uint64_t present; /* bit per enum header_id that occurs */
 
     enum body_framing framing;
-    bool is_whole;           /* HTTP/2: the stream ended with this head */
+    bool is_whole;           /* nothing follows the head: no body, no trailers */
     uint64_t content_length; /* valid with has_content_length; the length of the body when framing
                                 is BODY_LENGTH */
     bool has_content_length; /* a response to HEAD and a 304 may have one and no body */

@@ -131,8 +131,10 @@ static const struct front_handler handler = {
 
 void connection_become_h2(struct connection *connection, struct span bytes)
 {
-    const struct h2_front_options options = {
-        .handler = &handler, .context = connection, .on_gone = on_h2_gone};
+    const struct h2_front_options options = {.handler = &handler,
+                                             .context = connection,
+                                             .peer = connection->peer,
+                                             .on_gone = on_h2_gone};
     struct h1_front *h1 = connection->h1;
     struct codec *codec = &connection->proxy->codec;
     struct span rest;

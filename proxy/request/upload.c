@@ -39,8 +39,7 @@ void upload_begin(struct request *request, const struct policy *policy,
                   const struct call_facts *facts)
 {
     const struct message *msg = &request->msg;
-    request->is_upload_done =
-        msg->framing == BODY_NONE || (msg->framing == BODY_LENGTH && msg->content_length == 0);
+    request->is_upload_done = msg->is_whole;
     const bool may_repeat =
         facts->is_idempotent || (policy->retry.mode != POLICY_OFF && facts->is_method_listed) ||
         request->is_http2; /* a refused stream was not worked on: any call may go again */

@@ -228,6 +228,7 @@ static void join(struct pool *pool, struct endpoint *endpoint, struct h2_back *s
 {
     struct pool_slot *slot = endpoint->pool;
     session->endpoint = endpoint_ref(endpoint);
+    session->session.peer = endpoint->text;
     session->idle_time = POOL_SESSION_IDLE;
     list_append(&slot->sessions, &session->slot_link);
     list_append(&pool->sessions, &session->pool_link);

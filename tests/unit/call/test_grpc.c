@@ -66,6 +66,30 @@ Test(grpc, is_judged_at_once_when_the_head_is_all_there_is)
     deliver(a);
 }
 
+/* A push-back of "do not retry" is not a time: the circuit opens for its own. */
+static dur_ns opened_for(dur_ns wait)
+{
+    struct visit *a = grpc_call(DUR_FOREVER);
+    head_with(
+        a, (struct call_head){
+               .status = 200, .grpc_status = 14, .outcome = OUTCOME_FAILURE, .retry_after = wait});
+    body_ends(a);
+    deliver(a);
+    return mono_until(w.now, world_breaker(&w)->reopen_at);
+}
+
+Test(grpc, pushback_of_never_does_not_keep_the_circuit_open)
+{
+    world_open(&w);
+    cr_assert_eq(opened_for(DUR_FOREVER), 5 * NS_PER_S);
+}
+
+Test(grpc, pushback_of_a_time_keeps_the_circuit_open)
+{
+    world_open(&w);
+    cr_assert_eq(opened_for(7 * NS_PER_S), 7 * NS_PER_S);
+}
+
 Test(grpc, knows_of_no_trailers_before_the_head)
 {
     world_open(&w);
