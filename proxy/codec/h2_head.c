@@ -1,5 +1,5 @@
 /* h2_head.c - see h2_head.h. The pseudo-headers come first (nghttp2 has seen to that); their values
- * lie before the lines. */
+ * lie before the lines, which are copied in runs. */
 #include "codec/h2_head.h"
 
 #include "codec/h1_target.h"
@@ -70,6 +70,10 @@ static struct span put(struct h2_head *head, struct span text)
 
 static void add_pseudo(struct h2_head *head, struct span name, struct span value)
 {
+    if (head->header_count > 0) { /* its value would lie between two lines */
+        head->fault = "a pseudo-header behind a field";
+        return;
+    }
     const struct span kept = put(head, value);
     uint64_t status;
     if (span_is(name, SPAN(":method")))
@@ -258,8 +262,10 @@ static const char *read_authority(const struct h2_head *head, struct message *ms
     if (head->authority.data && host.data && !span_is_nocase(head->authority, host))
         return ":authority and host differ";
     msg->has_host = host.data != NULL;
+    if (msg->is_connect && !head->authority.data)
+        return "CONNECT without :authority";
     if (text.data == NULL)
-        return msg->is_connect ? "CONNECT without :authority" : NULL;
+        return NULL;
     const char *fault = h1_read_authority(text, msg);
     if (fault)
         return fault;

@@ -26,8 +26,7 @@ nghttp2_nv *h2_scratch_fields(const struct h2_session *session)
 
 void h2_session_schedule(struct h2_session *session)
 {
-    if (session->state != H2_CLOSED)
-        loop_defer(session->codec->loop, &session->task);
+    loop_defer(session->codec->loop, &session->task);
 }
 
 /* ---- life ---- */
@@ -178,36 +177,70 @@ static void bury(struct h2_session *session)
     }
 }
 
-void h2_session_on_socket_closed(struct stream *stream)
+/* The socket is gone, and so is the last answer that had come whole and waited for its reader. */
+static void finish_if_over(struct h2_session *session)
 {
-    struct h2_session *session = CONTAINER_OF(stream, struct h2_session, stream);
     bury(session);
+    if (!session->is_socket_gone || session->stream_count > 0)
+        return;
     list_remove(&session->link);
-    INVARIANT(session->stream_count == 0);
+    loop_task_cancel(&session->task);
     nghttp2_session_del(session->ng);
     session->ng = NULL;
     session->magic = 0;
     session->role->on_gone(session);
 }
 
+void h2_session_on_socket_closed(struct stream *stream)
+{
+    struct h2_session *session = CONTAINER_OF(stream, struct h2_session, stream);
+    session->is_socket_gone = true;
+    finish_if_over(session);
+}
+
 /* ---- the end ---- */
 
+/* An answer that the upstream has sent whole outlives its connection: a slow caller still gets it.
+ */
+static bool is_whole(const struct h2_session *session, const struct h2_stream *stream)
+{
+    return session->role->side == H2_UPSTREAM && stream->is_peer_ended && !stream->is_end_told &&
+           !stream->is_left;
+}
+
+static void tell_stream(struct h2_session *session, struct h2_stream *stream)
+{
+    h2_stream_closed(stream);
+    if (!stream->is_retired)
+        session->role->on_stream_closed(stream, NGHTTP2_INTERNAL_ERROR);
+    h2_stream_retire(stream); /* whoever held it has been told */
+}
+
+/* Out of a list of its own: who is told may end other streams, and some stay. */
 static void tell_streams(struct h2_session *session)
 {
+    struct list telling;
     struct list *first;
+    list_init(&telling);
     while ((first = list_first(&session->streams)) != NULL) {
+        list_remove(first);
+        list_append(&telling, first);
+    }
+    while ((first = list_first(&telling)) != NULL) {
         struct h2_stream *stream = CONTAINER_OF(first, struct h2_stream, link);
+        if (!is_whole(session, stream)) {
+            tell_stream(session, stream);
+            continue;
+        }
         h2_stream_closed(stream);
-        if (!stream->is_retired)
-            session->role->on_stream_closed(stream, NGHTTP2_INTERNAL_ERROR);
-        h2_stream_retire(stream); /* whoever held it has been told */
+        list_remove(first);
+        list_append(&session->streams, first);
     }
 }
 
 static void close_socket(struct h2_session *session)
 {
     session->state = H2_CLOSED;
-    loop_task_cancel(&session->task);
     h2_session_give_head_back(session);
     outbox_fini(&session->out);
     stream_close(&session->stream);
@@ -273,7 +306,7 @@ static void linger(struct h2_session *session)
 static void do_chores(struct h2_session *session)
 {
     struct list *first;
-    while (session->state == H2_OPEN && (first = list_first(&session->chores)) != NULL) {
+    while ((first = list_first(&session->chores)) != NULL) {
         struct h2_stream *stream = CONTAINER_OF(first, struct h2_stream, chore_link);
         list_remove(first);
         h2_stream_do_chores(stream);
@@ -349,11 +382,13 @@ static void session_run(struct h2_session *session)
     struct codec *codec = session->codec;
     if (session->out.is_failed)
         h2_session_lose(session, REASON_CONNECTION_RESET, "the connection was reset");
-    else if (session->stream.state == STREAM_OPEN && session->state != H2_LINGER)
+    else if (session->stream.state == STREAM_OPEN && session->state < H2_LINGER)
         write_turn(session);
-    bury(session);
-    if (session->state != H2_CLOSED && session->stream.state == STREAM_OPEN)
+    else
+        do_chores(session);
+    if (session->stream.state == STREAM_OPEN)
         stream_want(&session->stream, true, outbox_is_blocked(&session->out));
+    finish_if_over(session);
     codec_uncork(codec);
 }
 

@@ -57,7 +57,7 @@ enum h2_session_state {
     H2_OPEN = 0,
     H2_ENDING, /* our last GOAWAY goes out; what comes is thrown away */
     H2_LINGER, /* half-closed, so that the peer gets to read it */
-    H2_CLOSED,
+    H2_CLOSED, /* no socket; it stays for answers that came whole and wait for their readers */
 };
 
 struct h2_session {
@@ -89,6 +89,7 @@ struct h2_session {
     mono_ns wrote_at;  /* last byte that the socket took */
     mono_ns pinged_at; /* a PING of ours is unanswered since; MONO_NEVER */
     mono_ns ending_at;
+    bool is_socket_gone;
     bool is_condemned;  /* to be ended with `code` when nghttp2 has returned */
     bool is_going_away; /* a GOAWAY of either side: no new streams */
     bool is_greeted;    /* our SETTINGS have left */

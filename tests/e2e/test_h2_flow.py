@@ -324,6 +324,29 @@ def test_an_upload_of_many_streams_at_once_arrives_whole(to_h2, h2_upstream):
         assert request.body == bytes([int(request.target[1:])]) * MIB
 
 
+def test_an_answer_that_came_whole_outlives_its_connection(to_h2, h2_upstream):
+    """The upstream says as much as it may, the end of it, and closes, while the caller has not read a byte."""
+    sent = []
+
+    def until_nothing_is_taken(exchange):
+        exchange.head(200)
+        window, quiet_since = exchange.connection.window, time.monotonic()
+        while time.monotonic() - quiet_since < 0.3:
+            while window(exchange.stream) > 0:
+                sent.append(min(window(exchange.stream), 16384))
+                exchange.data(bytes(sent[-1]))
+                quiet_since = time.monotonic()
+            exchange.connection.wait(lambda: window(exchange.stream) > 0, 0.1)
+        exchange.data(end=True)
+
+    h2_upstream.on("/", scripts.close_connection(until_nothing_is_taken))
+    proxy = to_h2()
+    with proxy.client(receive_buffer=4096) as client:
+        client.send(encode("GET", "/"))
+        wait_until(lambda: h2_upstream.connections and h2_upstream.connections[0].is_over, what="the proxy's side closed")
+        assert client.read_response().body_bytes == sum(sent)
+
+
 # ---- drain -----------------------------------------------------------------------------------------------------
 
 

@@ -107,7 +107,7 @@ static void require_same_run(const struct harness *h, struct h1_result whole, co
 
 /* Whole, byte by byte, and in sizes of the input's choice. Leaves the message in `h`; true when it
  * was accepted. */
-static bool harness_judge(struct harness *h, const uint8_t *data, size_t len)
+static inline bool harness_judge(struct harness *h, const uint8_t *data, size_t len)
 {
     struct h1_result whole = harness_run(h, data, len, len);
     require_same_run(h, whole, data, len, 1);

@@ -119,6 +119,22 @@ Test(h2_head, refuses_an_authority_that_is_none_or_differs_from_host)
     expect_bad("differ");
 }
 
+Test(h2_head, refuses_a_pseudo_header_behind_a_field)
+{
+    add(":method", "GET");
+    add(":scheme", "http");
+    add("x", "y");
+    add(":path", "/");
+    expect_bad("behind a field");
+}
+
+Test(h2_head, refuses_a_connect_that_names_its_target_by_host_alone)
+{
+    add(":method", "CONNECT");
+    add("host", "a:80");
+    expect_bad(":authority");
+}
+
 Test(h2_head, refuses_fields_of_a_connection)
 {
     const char *const bad[][2] = {{"connection", "close"},   {"keep-alive", "1"},
