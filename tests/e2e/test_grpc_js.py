@@ -121,7 +121,7 @@ def test_what_fails_is_tried_again(through, quotes):
 def test_the_deadline_reaches_the_server_and_ends_its_work(through, quotes):
     good, late = through("timeouts: {backendRequest: 3s}", how(deadline=10_000), how(deadline=300, hang=True))
     assert (good["code"], late["code"]) == (OK, DEADLINE_EXCEEDED)
-    assert 2 < quotes.calls()[0].remaining <= 3.1
+    assert 9 < quotes.calls()[0].remaining <= 10.2  # the caller's own, whatever the policy gives an attempt
     quotes.wait_ended("cancelled")
 
 

@@ -24,8 +24,9 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # we start processes, we do not fo
 
 import grpc  # noqa: E402 (after the variable that it reads)
 
+from .crew import Crew  # noqa: E402
 from .ports import free_port  # noqa: E402
-from .waiting import DEADLINE, slack, wait_until  # noqa: E402
+from .waiting import DEADLINE, wait_until  # noqa: E402
 
 (OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED,
  RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS,
@@ -294,29 +295,18 @@ class Outbox:
         raise StopIteration
 
 
-class UnaryLoad:
+class UnaryLoad(Crew):
     """Threads that make unary calls one after another until `stop`; every call has a number of its own."""
 
     def __init__(self, caller, callers=8):
         self.caller, self.answers, self.numbers = caller, [], itertools.count()
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(callers)]
+        super().__init__(*[self._call] * callers)
 
     def _call(self):
-        while not self._stop.is_set():
+        while not self.is_over:
             message = b"%d" % next(self.numbers)
             answer = self.caller.get(message, behave(sleep=0.005) + [("x-number", message.decode())])
             self.answers.append((message, answer))
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(slack(20))
 
     def wait_calls(self, more):
         target = len(self.answers) + more

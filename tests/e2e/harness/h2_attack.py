@@ -4,13 +4,13 @@ where it was.
 
 import contextlib
 import pathlib
-import threading
 import time
 
 import pytest
 
 from . import h2, h2_upstream as scripts
 from .client import Client, encode
+from .crew import Crew
 from .h2 import RawClient
 from .waiting import IS_DEBUG_BUILD, slack, wait_until
 
@@ -37,46 +37,41 @@ def shown(proxy):
             for labels, value in proxy.metrics().all("outrigger_http2_defences_total") if value}
 
 
-class Neighbour:
+class Neighbour(Crew):
     """Honest callers of both protocols beside an attack: none of their calls takes longer than a second."""
 
     def __init__(self, proxy, port=None):
         self.port = port or proxy.port
         self.worst, self.calls, self.broken = 0.0, 0, []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(connect,), daemon=True)
-                         for connect in (self._over_http_1, self._over_http_2)]
+        super().__init__(self._over_http_1, self._over_http_2)
 
     def _over_http_1(self):
-        return Client(self.port)
+        self._run(lambda: Client(self.port))
 
     def _over_http_2(self):
-        return RawClient(self.port).settle()
+        self._run(lambda: RawClient(self.port).settle())
 
     def _run(self, connect):
         try:
             with connect() as client:
-                while not self._stop.is_set():
+                while not self.is_over:
                     started = time.monotonic()
                     response = client.get("/honest")
                     self.worst = max(self.worst, time.monotonic() - started)
                     self.calls += 1
                     if response.status != 200:
                         self.broken.append(response)
-                    self._stop.wait(0.02)
+                    self.pause(0.02)
         except (OSError, EOFError, AssertionError) as error:
             self.broken.append(error)
 
     def __enter__(self):
-        for thread in self._threads:
-            thread.start()
+        super().__enter__()
         wait_until(lambda: self.calls >= 4 or self.broken, what="the neighbours' first calls")
         return self
 
     def __exit__(self, *failure):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
+        super().__exit__(*failure)
         if failure[0] is None:
             assert not self.broken, f"a neighbour was not served: {self.broken[:3]}"
             assert self.worst < slack(1), f"a neighbour waited {self.worst:.2f} s"

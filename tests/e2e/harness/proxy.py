@@ -12,6 +12,7 @@ import threading
 import time
 
 from .client import Client
+from .crew import Crew
 from .metrics import Metrics
 from .ports import free_port
 from .waiting import slack, wait_until
@@ -218,31 +219,20 @@ class Proxy:
         return self.request("POST", target, headers, body)
 
 
-class Load:
+class Load(Crew):
     """Callers in a closed loop until `stop`; keeps every status with its reason, and every broken call.
 
     `pause` is the time between two calls of one caller."""
 
     def __init__(self, proxy, callers=4, target="/", method="GET", pause=0.0):
-        self.proxy, self.target, self.method, self.pause = proxy, target, method, pause
+        self.proxy, self.target, self.method, self.pause_seconds = proxy, target, method, pause
         self.results = []  # (time, status, reason)
         self.broken = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._call, daemon=True) for _ in range(callers)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
+        super().__init__(*[self._call] * callers)
 
     def _call(self):
         client = None
-        while not self._stop.is_set():
+        while not self.is_over:
             try:
                 client = client or self.proxy.client()
                 response = client.request(self.method, self.target)
@@ -253,7 +243,7 @@ class Load:
             except (OSError, EOFError) as error:
                 self.broken.append(error)
                 client = None
-            self._stop.wait(self.pause)
+            self.pause(self.pause_seconds)
         if client:
             client.close()
 
