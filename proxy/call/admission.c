@@ -26,6 +26,12 @@ static bool is_first(const struct call *call)
 
 /* ---- what the call has to pass ---- */
 
+struct door { /* what is asked in one event, and taken in the same one */
+    struct gate gate;
+    struct gate_question question;
+    struct endpoint_seat *seat; /* of the endpoint that is offered; NULL = none, or not known yet */
+};
+
 static void choose_rooms(struct call *call, mono_ns now)
 {
     const struct call_host *host = call->engine->host;
@@ -39,15 +45,13 @@ static void choose_rooms(struct call *call, mono_ns now)
 }
 
 /* Modes are those of the live instances, so a reload reaches calls that already wait. */
-static void fill_gate(struct call *call)
+static void fill_gate(struct call *call, struct gate *gate)
 {
     const struct instance *breaker = call->lane->breaker;
     const struct instance *bulkhead = call->lane->bulkhead;
     const struct instance *rate = call->lane->rate;
-    struct gate *gate = &call->gate;
 
     *gate = (struct gate){{NULL, NULL}, NULL, POLICY_OFF, NULL, POLICY_OFF};
-    call->candidate_seat = NULL;
     call->endpoint_id = CANDIDATE_UNKNOWN;
     if (breaker->breaker_cfg.mode != POLICY_OFF && !instance_is_by_endpoint(breaker))
         gate->breakers[0] = (struct breaker *)&breaker->seat.breaker;
@@ -61,7 +65,7 @@ static void fill_gate(struct call *call)
     }
 }
 
-static void use_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now)
+static void use_endpoint(struct call *call, struct door *door, uint64_t endpoint_id, mono_ns now)
 {
     struct instance *instance = call->lane->breaker;
     call->endpoint_id = endpoint_id;
@@ -69,39 +73,41 @@ static void use_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now)
         return;
     const char *label = call->engine->host->endpoint_label(call, endpoint_id);
     struct endpoint_seat *seat = instance_endpoint_seat(instance, endpoint_id, label, now);
-    call->candidate_seat = seat;
-    call->gate.breakers[1] = seat ? &seat->seat.breaker : NULL;
+    door->seat = seat;
+    door->gate.breakers[1] = seat ? &seat->seat.breaker : NULL;
 }
 
 /* With scope: endpoint the balancer offers a candidate whose breaker would admit. False: there is
  * none. */
-static bool choose_candidate(struct call *call, bool may_probe, mono_ns now)
+static bool choose_candidate(struct call *call, struct door *door, mono_ns now)
 {
     struct instance *instance = call->lane->breaker;
     if (!instance_is_by_endpoint(instance))
         return true;
-    const uint64_t id = call->engine->host->candidate(call, instance, may_probe, now);
+    const uint64_t id =
+        call->engine->host->candidate(call, instance, door->question.may_probe, now);
     if (id == CANDIDATE_NONE)
         return false;
-    use_endpoint(call, id, now);
+    use_endpoint(call, door, id, now);
     return true;
 }
 
-static struct gate_verdict ask(struct call *call, const struct gate_question *question, mono_ns now)
+static struct gate_verdict ask(struct call *call, struct door *door, mono_ns now)
 {
-    fill_gate(call);
-    if (!choose_candidate(call, question->may_probe, now))
+    fill_gate(call, &door->gate);
+    if (!choose_candidate(call, door, now))
         return (struct gate_verdict){.may_pass = false,
                                      .reason = REASON_CIRCUIT_OPEN,
                                      .not_before = instance_next_probe(call->lane->breaker)};
-    return gate_ask(&call->gate, question, now);
+    return gate_ask(&door->gate, &door->question, now);
 }
 
-static struct gate_question question_of(const struct call *call)
+static struct door door_of(const struct call *call)
 {
-    return (struct gate_question){
-        .slot = line_of(call) == SLOT_LINE_TUNNELS ? BULKHEAD_CONNECTION : BULKHEAD_ATTEMPT,
-        .may_probe = is_first(call),
+    return (struct door){
+        .question.slot =
+            line_of(call) == SLOT_LINE_TUNNELS ? BULKHEAD_CONNECTION : BULKHEAD_ATTEMPT,
+        .question.may_probe = is_first(call),
     };
 }
 
@@ -110,7 +116,8 @@ static struct gate_question question_of(const struct call *call)
 static void stand_behind_breaker(struct call *call)
 {
     struct instance *instance = call->lane->breaker;
-    if (call->gate.breakers[0] != NULL && instance->breaker_cfg.mode != POLICY_SHADOW)
+    const enum policy_mode mode = instance->breaker_cfg.mode;
+    if (mode != POLICY_OFF && mode != POLICY_SHADOW && !instance_is_by_endpoint(instance))
         list_append(&instance->seat.waiting, &call->seat_link);
 }
 
@@ -129,7 +136,7 @@ static void join(struct call *call, struct line *line, mono_ns now)
 
 static void join_slots(struct call *call, mono_ns now)
 {
-    if (call->gate.bucket != NULL && call->gate.bucket_mode == POLICY_ENFORCE) {
+    if (call->lane->rate->rate_cfg.mode == POLICY_ENFORCE) {
         call->tokens->promised++;
         call->is_promised = true;
     }
@@ -205,10 +212,10 @@ void admission_leave(struct call *call, mono_ns now)
 
 /* ---- verdicts ---- */
 
-static void pass(struct call *call, const struct gate_question *question, mono_ns now)
+static void pass(struct call *call, const struct door *door, mono_ns now)
 {
-    gate_take(&call->gate, question, &call->permit, now);
-    call->endpoint_seat = call->candidate_seat;
+    gate_take(&door->gate, &door->question, &call->permit, now);
+    call->endpoint_seat = door->seat;
     if (call->endpoint_seat != NULL)
         call->endpoint_seat->users++;
     call->tokens = NULL;
@@ -217,9 +224,11 @@ static void pass(struct call *call, const struct gate_question *question, mono_n
         retry_budget_note_first(&call->lane->target->budget, now);
 }
 
-static enum admission refuse(struct call *call, const struct gate_verdict *verdict, mono_ns now)
+/* `asked`: the gate that said so; NULL where none was asked, and the verdict blames no breaker. */
+static enum admission refuse(struct call *call, const struct gate *asked,
+                             const struct gate_verdict *verdict, mono_ns now)
 {
-    gate_note_refusal(&call->gate, verdict, now);
+    gate_note_refusal(asked, verdict, now);
     call->refusal = *verdict;
     call->tokens = NULL;
     call->slots = NULL;
@@ -258,13 +267,13 @@ enum admission admission_ask(struct call *call, bool may_wait, mono_ns now)
     choose_rooms(call, now);
     if (call->tokens->line.length > 0) /* who fell due since the last tick goes first */
         admission_serve_tokens(call->tokens, now);
-    struct gate_question question = question_of(call);
-    question.tokens_promised = call->tokens->promised + call->tokens->line.length;
-    question.is_slot_promised = call->slots->lines[line_of(call)].length > 0;
-    const struct gate_verdict verdict = ask(call, &question, now);
+    struct door door = door_of(call);
+    door.question.tokens_promised = call->tokens->promised + call->tokens->line.length;
+    door.question.is_slot_promised = call->slots->lines[line_of(call)].length > 0;
+    const struct gate_verdict verdict = ask(call, &door, now);
     note_shadow(call, &verdict);
     if (verdict.may_pass) {
-        pass(call, &question, now);
+        pass(call, &door, now);
         return ADMISSION_PASSED;
     }
     if (may_wait && verdict.reason == REASON_RATE_LIMITED &&
@@ -276,7 +285,7 @@ enum admission admission_ask(struct call *call, bool may_wait, mono_ns now)
         join_slots(call, now);
         return ADMISSION_WAITS;
     }
-    return refuse(call, &verdict, now);
+    return refuse(call, &door.gate, &verdict, now);
 }
 
 void admission_release_permit(struct permit *permit, mono_ns now)
@@ -295,22 +304,23 @@ void admission_release(struct call *call, mono_ns now)
 
 /* ---- serving ---- */
 
-static void admit_waiting(struct call *call, const struct gate_question *question, mono_ns now)
+static void admit_waiting(struct call *call, const struct door *door, mono_ns now)
 {
     struct token_room *tokens = call->tokens;
     leave_line(call, now);
     drop_promise(call);
-    pass(call, question, now);
+    pass(call, door, now);
     rearm_tokens(tokens, now); /* a limit that is off now took nothing for the promise */
     steps_run(call, CALL_EVENT_ADMITTED, now);
 }
 
-static void refuse_waiting(struct call *call, const struct gate_verdict *verdict, mono_ns now)
+static void refuse_waiting(struct call *call, const struct gate *asked,
+                           const struct gate_verdict *verdict, mono_ns now)
 {
     struct token_room *tokens = call->tokens;
     leave_line(call, now);
     drop_promise(call);
-    refuse(call, verdict, now);
+    refuse(call, asked, verdict, now);
     rearm_tokens(tokens, now); /* its promise may be the token of the next in line */
     steps_run(call, CALL_EVENT_REFUSED, now);
 }
@@ -322,7 +332,7 @@ static bool refuse_late(struct call *call, mono_ns now)
                                          .not_before = MONO_NEVER};
     const bool is_late = now >= verdict_deadline(call);
     if (is_late)
-        refuse_waiting(call, &verdict, now);
+        refuse_waiting(call, NULL, &verdict, now);
     return is_late;
 }
 
@@ -331,10 +341,10 @@ static bool serve_slot_head(struct call *call, mono_ns now)
 {
     if (refuse_late(call, now))
         return true;
-    const struct gate_question question = question_of(call);
-    const struct gate_verdict verdict = ask(call, &question, now);
+    struct door door = door_of(call);
+    const struct gate_verdict verdict = ask(call, &door, now);
     if (verdict.may_pass) {
-        admit_waiting(call, &question, now);
+        admit_waiting(call, &door, now);
         return true;
     }
     if (verdict.reason == REASON_BULKHEAD_FULL)
@@ -346,7 +356,7 @@ static bool serve_slot_head(struct call *call, mono_ns now)
         join_tokens(call, now);
         return true;
     }
-    refuse_waiting(call, &verdict, now);
+    refuse_waiting(call, &door.gate, &verdict, now);
     return true;
 }
 
@@ -364,12 +374,12 @@ static bool serve_token_head(struct call *call, mono_ns now)
 {
     if (refuse_late(call, now))
         return true;
-    struct gate_question question = question_of(call);
-    question.tokens_promised = call->tokens->promised;
-    question.is_slot_promised = call->slots->lines[line_of(call)].length > 0;
-    const struct gate_verdict verdict = ask(call, &question, now);
+    struct door door = door_of(call);
+    door.question.tokens_promised = call->tokens->promised;
+    door.question.is_slot_promised = call->slots->lines[line_of(call)].length > 0;
+    const struct gate_verdict verdict = ask(call, &door, now);
     if (verdict.may_pass) {
-        admit_waiting(call, &question, now);
+        admit_waiting(call, &door, now);
         return true;
     }
     if (verdict.reason == REASON_RATE_LIMITED)
@@ -380,7 +390,7 @@ static bool serve_token_head(struct call *call, mono_ns now)
         steps_run(call, CALL_EVENT_MOVED, now);
         return true;
     }
-    refuse_waiting(call, &verdict, now);
+    refuse_waiting(call, &door.gate, &verdict, now);
     return true;
 }
 
@@ -400,7 +410,7 @@ void admission_refuse_waiting(struct seat *seat, mono_ns now)
                                          .not_before = breaker_next_tick(&seat->breaker)};
     struct list *head;
     while ((head = list_first(&seat->waiting)) != NULL)
-        refuse_waiting(CONTAINER_OF(head, struct call, seat_link), &verdict, now);
+        refuse_waiting(CONTAINER_OF(head, struct call, seat_link), NULL, &verdict, now);
 }
 
 void admission_serve_permit_room(const struct permit *permit, mono_ns now)

@@ -67,7 +67,7 @@ enum call_action {
 #define CALL_PROBE_LEASE (10 * NS_PER_S)
 
 struct call_facts { /* what the host knows of a call at its start */
-    enum method method;
+    enum method method : 8;
     bool is_method_listed; /* in retry.methods, or admitted by an Idempotency-Key */
     bool is_idempotent; /* by RFC 9110, or by an Idempotency-Key: may be repeated when it may have
                            arrived */
@@ -77,12 +77,12 @@ struct call_facts { /* what the host knows of a call at its start */
     dur_ns caller_deadline; /* grpc-timeout or the deadline header; DUR_FOREVER = none */
 };
 
-struct call_head { /* a final response head */
+struct call_head {      /* a final response head */
+    dur_ns retry_after; /* 0 = none */
     int status;
-    int grpc_status;      /* of a trailers-only answer, later of the trailers; -1 = none */
-    bool awaits_trailers; /* gRPC, and not trailers-only: the verdict comes with the trailers */
-    enum outcome outcome; /* SUCCESS, FAILURE or THROTTLED, by http/classify */
-    dur_ns retry_after;   /* 0 = none */
+    int grpc_status;          /* of a trailers-only answer, later of the trailers; -1 = none */
+    enum outcome outcome : 8; /* SUCCESS, FAILURE or THROTTLED, by http/classify */
+    bool awaits_trailers;     /* gRPC, and not trailers-only: the verdict comes with the trailers */
     bool is_exhausted_marked;
     bool is_upgrade; /* 101: from here on a tunnel */
 };
@@ -146,11 +146,10 @@ struct call_engine {
 
 struct call {
     uint32_t magic;
-    enum call_step step;
+    unsigned actions;
     struct call_engine *engine;
     struct lane *lane;
     struct list ready_link;
-    unsigned actions;
     struct call_facts facts;
 
     struct timer timer;
@@ -163,12 +162,9 @@ struct call {
     struct list line_link;
     struct list seat_link;
     mono_ns line_joined_at;
-    bool is_promised; /* a token of `tokens` is promised to it */
 
-    struct gate gate;
     struct gate_verdict refusal; /* of the gate, when it said no */
     struct permit permit;
-    struct endpoint_seat *candidate_seat; /* of the endpoint offered in the last question */
     struct endpoint_seat
         *endpoint_seat;   /* of the endpoint that the permit is for; counted in its users */
     uint64_t endpoint_id; /* candidate, or chosen; CANDIDATE_UNKNOWN before */
@@ -181,16 +177,18 @@ struct call {
     uint32_t attempt;      /* number of the attempt, from 0; x-outrigger-attempt is one more */
     uint32_t attempts_run; /* that reached ATTEMPT, transparent ones not counted */
     uint32_t retries_made;
+    struct call_failure failure;
     dur_ns previous_delay;
     mono_ns not_before; /* end of the back-off */
-    enum retry_cause retry_cause;
     struct call_head head;
-    struct call_failure failure;
-    enum reason reason;       /* of the last refusal or failure; REASON_NONE after a head */
     mono_ns reply_not_before; /* for Retry-After of a local reply; MONO_NEVER if no time is known */
-    enum policy_family refused_by;
-    enum fate fate;
 
+    enum call_step step : 8;
+    enum reason reason : 8; /* of the last refusal or failure; REASON_NONE after a head */
+    enum retry_cause retry_cause : 8;
+    enum policy_family refused_by : 8;
+    enum fate fate : 8;
+    bool is_promised;     /* a token of `tokens` is promised to it */
     bool is_attempt_live; /* between START_ATTEMPT and its end upstream */
     bool is_tunnel;       /* CONNECT from the start, or after 101 */
     bool is_settled;      /* the attempt was judged, and told to the host */

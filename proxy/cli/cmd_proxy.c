@@ -218,6 +218,18 @@ static void on_watch_closed(struct watch *watch)
     the_process->open_parts--;
 }
 
+/* With the loop libuv's handlers go, and a late signal would end the process in its own way. The
+ * other threads take none. */
+static void block_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
 static void stop(struct process *process, bool has_reload)
 {
     the_process = process;
@@ -230,11 +242,10 @@ static void stop(struct process *process, bool has_reload)
     mailbox_close(&process->mailbox, on_mailbox_closed);
     while (process->open_parts > 0)
         loop_turn(process->loop, true);
+    block_signals();
     control_fini(&process->control);
     proxy_free(&process->proxy);
     loop_free(&process->loop);
-    signal(SIGHUP, SIG_IGN); /* libuv has restored the default: a late one must not end the process
-                                otherwise */
     metrics_free(&process->metrics);
     events_free(&process->events);
     log_stop(LOG_STOP_LIMIT);

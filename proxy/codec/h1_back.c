@@ -136,7 +136,7 @@ static void keep_rest(struct h1_back *back, struct span rest)
 static void feed_kept(struct h1_back *back)
 {
     struct inbox kept = back->in;
-    back->in = (struct inbox){.bytes = NULL};
+    back->in = (struct inbox){.block = NULL};
     const size_t used = feed(back, inbox_span(&kept));
     inbox_consume(&kept, used);
     if (back->state == H1_BACK_CLOSED)

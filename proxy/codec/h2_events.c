@@ -295,7 +295,7 @@ static int on_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_
     struct h2_session *session = session_of(context);
     struct h2_stream *stream = stream_of(ng, id);
     (void)flags;
-    h2_guard_earn(&session->guard, H2_WORTH_FRAME);
+    h2_guard_earn_data(&session->guard, len);
     if (stream == NULL || stream->is_retired || session->is_condemned)
         (void)nghttp2_session_consume(ng, id, len);
     else
@@ -360,7 +360,7 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
         break;
     case NGHTTP2_DATA:
         if (frame->hd.length > 0)
-            h2_guard_earn(&session->guard, H2_WORTH_FRAME);
+            h2_guard_earn_data(&session->guard, frame->hd.length);
         stream = is_end ? stream_of(ng, frame->hd.stream_id) : NULL;
         if (stream != NULL && !stream->is_retired)
             h2_stream_headers_sent(stream, true);

@@ -4,8 +4,8 @@
  * Every frame costs us work; most are worth it. Those that are not (empty DATA, PRIORITY, PING,
  * SETTINGS, WINDOW_UPDATE, unknown types, our own RST_STREAM for a fault of the peer) are charged,
  * and an honest peer sends them beside DATA and HEADERS, which pay for them: so a fast stream with
- * a WINDOW_UPDATE a frame is in balance, a flood of them is not. Known attacks: CVE-2019-9511 to
- * 9518, CVE-2023-44487 (rapid reset), CVE-2025-8671 (MadeYouReset), HPACK bombs.
+ * a WINDOW_UPDATE a frame, or two a KiB, is in balance, a flood of them is not. Known attacks:
+ * CVE-2019-9511 to 9518, CVE-2023-44487 (rapid reset), CVE-2025-8671 (MadeYouReset), HPACK bombs.
  * Example: if (!h2_guard_charge(&guard, H2_COST_FAULT, now)) -> GOAWAY, ENHANCE_YOUR_CALM
  * Plain value, one per connection. Time is an argument; a clock that goes back fills nothing. Pure.
  */
@@ -15,6 +15,7 @@
 #include "base/mono.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define H2_GUARD_BURST 4000 /* units at the start, and at most */
@@ -29,7 +30,10 @@
 #define H2_COST_FAULT 40 /* a message or frame that is none: a hundred at once */
 #define H2_COST_LIST 800 /* a header list beyond the limits: five at once */
 #define H2_WORTH_FRAME 3 /* of a DATA frame with bytes in it, sent or received */
-#define H2_WORTH_HEAD 6  /* of a head that is served, sent or received */
+#define H2_WORTH_BYTES                                                                             \
+    512                 /* of it are worth a unit more: credit in pieces of 1 KiB is clumsy, and   \
+                           two WINDOW_UPDATEs each, however large our frames are */
+#define H2_WORTH_HEAD 6 /* of a head that is served, sent or received */
 
 /* Streams that a peer may reset: a burst, and then so many a second. An app that hedges or cancels
  * every second call at 2 000 calls a second on one connection stays below; an attacker at the limit
@@ -70,5 +74,11 @@ static inline void h2_guard_earn(struct h2_guard *guard, int32_t units)
         guard->work.units += units;
 }
 /* A useful frame. (May pass the burst by one frame's worth.) */
+
+static inline void h2_guard_earn_data(struct h2_guard *guard, size_t bytes)
+{
+    h2_guard_earn(guard, H2_WORTH_FRAME + (int32_t)(bytes / H2_WORTH_BYTES));
+}
+/* DATA, of at most a frame. */
 
 #endif

@@ -6,9 +6,6 @@
 #include "base/check.h"
 #include "codec/h2_session.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define PIECE_BYTES 65536 /* delivered at once, as one read of HTTP/1.1 would be */
 
 enum chore {
@@ -67,8 +64,8 @@ void h2_stream_fini(struct h2_stream *stream)
 {
     inbox_fini(&stream->in);
     inbox_fini(&stream->out);
-    free(stream->trailers_in);
-    free(stream->trailers_out);
+    inbox_fini(&stream->trailers_in);
+    inbox_fini(&stream->trailers_out);
 }
 
 void h2_stream_retire(struct h2_stream *stream)
@@ -187,24 +184,24 @@ void h2_stream_end(struct h2_stream *stream, struct span trailers)
     if (stream->is_ended || stream->is_closed)
         return;
     stream->is_ended = true;
-    if (trailers.len > 0) {
-        stream->trailers_out = malloc(trailers.len);
-        if (stream->trailers_out == NULL) {
-            no_memory(stream);
-            return;
-        }
-        memcpy(stream->trailers_out, trailers.data, trailers.len);
-        stream->trailers_out_length = (uint32_t)trailers.len;
+    if (inbox_add(&stream->trailers_out, trailers) != OK) {
+        no_memory(stream);
+        return;
     }
     if (stream->is_open && !stream->has_item)
         add_chore(stream, CHORE_PUSH);
+}
+
+static bool has_trailers(const struct h2_stream *stream)
+{
+    return inbox_length(&stream->trailers_out) > 0;
 }
 
 static void submit_trailers(struct h2_stream *stream)
 {
     struct h2_fields fields;
     h2_fields_init(&fields, h2_scratch_fields(stream->session), H2_FIELDS_MAX);
-    h2_fields_lines(&fields, span_make(stream->trailers_out, stream->trailers_out_length));
+    h2_fields_lines(&fields, inbox_span(&stream->trailers_out));
     (void)nghttp2_submit_trailer(stream->session->ng, stream->id, fields.list, fields.count);
     stream->has_item = true; /* nothing may follow */
 }
@@ -215,7 +212,7 @@ static void push(struct h2_stream *stream)
                                             .read_callback = h2_stream_on_read};
     if (stream->has_item || !stream->is_open || stream->is_end_sent || stream->is_closed)
         return;
-    if (inbox_length(&stream->out) == 0 && stream->trailers_out != NULL) {
+    if (inbox_length(&stream->out) == 0 && has_trailers(stream)) {
         submit_trailers(stream);
         return;
     }
@@ -239,9 +236,9 @@ ssize_t h2_stream_on_read(nghttp2_session *ng, int32_t id, uint8_t *buffer, size
         return (ssize_t)taken;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     stream->has_item = false;
-    if (!stream->is_ended || stream->trailers_out != NULL)
+    if (!stream->is_ended || has_trailers(stream))
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    if (stream->trailers_out != NULL)
+    if (has_trailers(stream))
         add_chore(stream, CHORE_PUSH);
     return (ssize_t)taken;
 }
@@ -314,15 +311,8 @@ void h2_stream_peer_ended(struct h2_stream *stream, struct span trailers)
         tell_end(stream, trailers);
         return;
     }
-    if (trailers.len == 0)
-        return;
-    stream->trailers_in = malloc(trailers.len);
-    if (stream->trailers_in == NULL) {
+    if (inbox_add(&stream->trailers_in, trailers) != OK)
         no_memory(stream);
-        return;
-    }
-    memcpy(stream->trailers_in, trailers.data, trailers.len);
-    stream->trailers_in_length = (uint32_t)trailers.len;
 }
 
 void h2_stream_read(struct h2_stream *stream, bool is_wanted)
@@ -351,7 +341,7 @@ static void deliver(struct h2_stream *stream)
     credit_session(session, 0);
     credit_stream(stream, 0);
     if (stream->is_peer_ended && !stream->is_end_told && inbox_length(&stream->in) == 0)
-        tell_end(stream, span_make(stream->trailers_in, stream->trailers_in_length));
+        tell_end(stream, inbox_span(&stream->trailers_in));
 }
 
 /* ---- chores ---- */

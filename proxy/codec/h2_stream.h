@@ -25,14 +25,12 @@ struct h2_session;
 
 struct h2_stream {
     struct h2_session *session;
-    struct list link;       /* h2_session.streams, or .dead */
-    struct list chore_link; /* h2_session.chores */
-    struct inbox in;        /* held: came while nobody read */
-    struct inbox out;       /* waits for nghttp2 to ask for it */
-    char *trailers_in;      /* came behind held bytes */
-    char *trailers_out;
-    uint32_t trailers_in_length;
-    uint32_t trailers_out_length;
+    struct list link;         /* h2_session.streams, or .dead */
+    struct list chore_link;   /* h2_session.chores */
+    struct inbox in;          /* held: came while nobody read */
+    struct inbox out;         /* waits for nghttp2 to ask for it */
+    struct inbox trailers_in; /* came behind held bytes */
+    struct inbox trailers_out;
     uint32_t debt; /* bytes passed on whose window is not given back, since reading stopped */
     int32_t id;    /* -1 before a request is submitted */
     uint32_t queued_turn; /* loop turn (low bits) in which `out` became non-empty */

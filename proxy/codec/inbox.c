@@ -3,23 +3,36 @@
 
 #define INBOX_FIRST_BYTES 1024 /* a small message fits, and malloc keeps such blocks at hand */
 
+/* A block of `size` bytes in all, with what `in` holds. */
+static enum err move(struct inbox *in, size_t size)
+{
+    const struct span held = inbox_span(in);
+    struct inbox_block *bigger = malloc(size);
+    if (bigger == NULL)
+        return ERR_NO_MEMORY;
+    bigger->start = 0;
+    bigger->end = held.len;
+    bigger->capacity = size - sizeof *bigger;
+    if (held.len > 0)
+        memcpy(bigger->bytes, held.data, held.len);
+    free(in->block);
+    in->block = bigger;
+    return OK;
+}
+
 enum err inbox_add(struct inbox *in, struct span bytes)
 {
-    const size_t held = inbox_length(in);
-    if (in->capacity - in->end < bytes.len) {
-        size_t capacity = INBOX_FIRST_BYTES;
-        while (capacity < held + bytes.len)
-            capacity *= 2;
-        char *bigger = malloc(capacity);
-        if (bigger == NULL)
+    if (bytes.len == 0)
+        return OK;
+    if (in->block == NULL || in->block->capacity - in->block->end < bytes.len) {
+        const size_t needed = sizeof *in->block + inbox_length(in) + bytes.len;
+        size_t size = INBOX_FIRST_BYTES;
+        while (size < needed)
+            size *= 2;
+        if (move(in, size) != OK)
             return ERR_NO_MEMORY;
-        if (held > 0)
-            memcpy(bigger, in->bytes + in->start, held);
-        free(in->bytes);
-        *in = (struct inbox){bigger, 0, held, capacity};
     }
-    if (bytes.len > 0)
-        memcpy(in->bytes + in->end, bytes.data, bytes.len);
-    in->end += bytes.len;
+    memcpy(in->block->bytes + in->block->end, bytes.data, bytes.len);
+    in->block->end += bytes.len;
     return OK;
 }

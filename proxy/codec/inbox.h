@@ -1,5 +1,6 @@
 /* inbox.h - bytes that were read but not used yet: a head that is not complete, a body nobody may
- * have yet, the next pipelined request. Empty, and without memory, on an idle connection. */
+ * have yet, the next pipelined request. A pointer wide, and without memory where nothing is held.
+ */
 #ifndef OUTRIGGER_CODEC_INBOX_H
 #define OUTRIGGER_CODEC_INBOX_H
 
@@ -8,34 +9,43 @@
 
 #include <stdlib.h>
 
+struct inbox_block;
+
 struct inbox {
-    char *bytes;
-    size_t start;
-    size_t end;
-    size_t capacity;
+    struct inbox_block *block; /* NULL: empty */
 };
 
-static inline struct span inbox_span(const struct inbox *in)
-{
-    return span_make(in->bytes + in->start, in->end - in->start);
-}
+struct inbox_block {
+    size_t start; /* of what is not used yet, in bytes */
+    size_t end;
+    size_t capacity;
+    char bytes[];
+};
 
 static inline size_t inbox_length(const struct inbox *in)
 {
-    return in->end - in->start;
+    return in->block != NULL ? in->block->end - in->block->start : 0;
+}
+
+static inline struct span inbox_span(const struct inbox *in)
+{
+    if (in->block == NULL)
+        return SPAN_NONE;
+    return span_make(in->block->bytes + in->block->start, inbox_length(in));
 }
 
 static inline void inbox_fini(struct inbox *in)
 {
-    free(in->bytes);
-    *in = (struct inbox){NULL, 0, 0, 0};
+    free(in->block);
+    in->block = NULL;
 }
 
 static inline void inbox_consume(struct inbox *in, size_t len)
 {
-    in->start += len;
-    if (in->start == in->end)
+    if (len == inbox_length(in))
         inbox_fini(in);
+    else
+        in->block->start += len;
 }
 
 enum err inbox_add(struct inbox *in, struct span bytes) MUST_CHECK;

@@ -38,44 +38,42 @@ struct header {
 };
 
 struct message {
-    enum message_kind kind;
-    uint8_t version_major; /* of the HTTP it came in: 2, else HTTP/1.x */
-    uint8_t version_minor; /* of HTTP/1.x: 0 or 1; of HTTP/2: 1, as what it can be bridged to */
-    struct span raw;       /* the whole head, the empty line included; of HTTP/2 as codec/h2_head
-                              wrote it: every field is a line of HTTP/1.1 */
-    struct header *headers;
-    uint16_t header_count;
-    uint64_t present; /* bit per enum header_id that occurs */
-
-    enum body_framing framing;
+    enum message_kind kind : 8;
+    enum body_framing framing : 8;
+    enum method method : 8;  /* of a request */
+    uint8_t version_major;   /* of the HTTP it came in: 2, else HTTP/1.x */
+    uint8_t version_minor;   /* of HTTP/1.x: 0 or 1; of HTTP/2: 1, as what it can be bridged to */
     bool is_whole;           /* nothing follows the head: no body, no trailers */
+    bool has_content_length; /* a response to HEAD and a 304 may have one and no body */
+    bool is_keep_alive;      /* the peer will take or send another message on this connection */
+    bool accepts_trailers;   /* TE: trailers */
+    bool expects_continue;   /* request, HTTP/1.1, with a body to come */
+    bool is_upgrade;         /* HTTP/1.1, Connection: upgrade, one Upgrade field, not h2c */
+    bool is_connect;         /* CONNECT: target is authority, there is no path and no body */
+    bool is_absolute_form;   /* of a request */
+    bool has_host;           /* a Host field came */
+    bool is_ipv6_host;       /* `host` is an IPv6 address */
+    uint16_t header_count;
+    uint16_t port; /* of authority; 0 when it has none */
+    int status;    /* of a response */
+
+    struct span raw; /* the whole head, the empty line included; of HTTP/2 as codec/h2_head wrote
+                        it: every field is a line of HTTP/1.1 */
+    struct header *headers;
+    uint64_t present;        /* bit per enum header_id that occurs */
     uint64_t content_length; /* valid with has_content_length; the length of the body when framing
                                 is BODY_LENGTH */
-    bool has_content_length; /* a response to HEAD and a 304 may have one and no body */
-
-    bool is_keep_alive;    /* the peer will take or send another message on this connection */
-    bool accepts_trailers; /* TE: trailers */
-    bool expects_continue; /* request, HTTP/1.1, with a body to come */
-    bool is_upgrade;       /* HTTP/1.1, Connection: upgrade, one Upgrade field, not h2c */
-    struct span upgrade;   /* the value of Upgrade, when is_upgrade */
+    struct span upgrade;     /* the value of Upgrade, when is_upgrade */
 
     /* Requests. */
-    enum method method;
     struct span method_name;
     struct span target; /* as it came */
     struct span path; /* without the query; "/" when an absolute-form has none, "*" for OPTIONS * */
-    struct span query; /* with its '?'; absent when there is none */
-    struct span
-        authority;     /* host[:port] of the target, else of Host; absent when there is neither */
-    struct span host;  /* of authority, as it came, without the brackets of an IPv6 address */
-    uint16_t port;     /* of authority; 0 when it has none */
-    bool is_ipv6_host; /* `host` is an IPv6 address */
-    bool has_host;     /* a Host field came */
-    bool is_absolute_form;
-    bool is_connect; /* CONNECT: target is authority, there is no path and no body */
+    struct span query;     /* with its '?'; absent when there is none */
+    struct span authority; /* host[:port] of the target, else of Host; absent without either */
+    struct span host;      /* of authority, as it came, without the brackets of an IPv6 address */
 
     /* Responses. */
-    int status;
     struct span status_text; /* the reason phrase, maybe empty */
 };
 

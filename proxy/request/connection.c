@@ -197,10 +197,12 @@ bool connection_may_ask(const struct connection *connection)
            !connection->h2->session.is_last_id_sent;
 }
 
-bool connections_are_flushed(const struct proxy *proxy)
+bool connections_are_done(const struct proxy *proxy)
 {
     LIST_FOREACH (link, &proxy->connections) {
         const struct connection *connection = from_link(link);
+        if (connection_may_ask(connection))
+            return false;
         if (connection->h1 != NULL && front_is_blocked(&connection->h1->base))
             return false;
         if (connection->h2 != NULL && !h2_front_is_idle(connection->h2))

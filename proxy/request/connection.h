@@ -46,8 +46,9 @@ void connections_sweep(struct proxy *proxy, dur_ns idle);
 void connections_drain(struct proxy *proxy);
 /* No further requests on any of them; HTTP/2 says so by GOAWAY. */
 
-bool connections_are_flushed(const struct proxy *proxy);
-/* Has every caller's socket taken the answers to calls that are over? For the end of a drain. */
+bool connections_are_done(const struct proxy *proxy);
+/* For the end of a drain: has every caller's socket taken the answers to calls that are over, and
+ * is none free to ask for more? */
 
 void connections_cut(struct proxy *proxy);
 /* All of them end now. */

@@ -76,7 +76,7 @@ static void watch_drain(struct proxy *proxy)
     const mono_ns now = proxy->loop->now;
     if (proxy->drain == DRAIN_NONE || proxy->drain == DRAIN_DONE)
         return;
-    const bool is_idle = proxy->request_count == 0 && connections_are_flushed(proxy);
+    const bool is_idle = proxy->request_count == 0 && connections_are_done(proxy);
     const bool is_quiet = proxy->drain == DRAIN_REFUSING
                               ? is_idle
                               : is_idle && mono_since(now, proxy->busy_at) >= DRAIN_QUIET;

@@ -49,7 +49,6 @@ static struct request *request_new(struct front *front)
     request->connection = connection;
     request->front = front;
     request->began_at = proxy->loop->now;
-    request->began_wall = loop_wall(proxy->loop);
     arena_init(&request->arena, front->class->version == 2 ? &proxy->stream_arenas : &proxy->arenas,
                REQUEST_ARENA_BYTES + REQUEST_ARENA_HEADS * (size_t)proxy->limits.max_header_bytes);
     list_append(&proxy->requests, &request->link);
@@ -124,7 +123,8 @@ static struct call_facts facts_of(const struct request *request, const struct la
 
 static enum reason proxy_refusal(const struct proxy *proxy, const struct connection *connection)
 {
-    if (proxy->drain == DRAIN_REFUSING && !connection_may_ask(connection))
+    if (proxy->drain == DRAIN_DONE ||
+        (proxy->drain == DRAIN_REFUSING && !connection_may_ask(connection)))
         return REASON_SHUTDOWN;
     return proxy->is_over_memory ? REASON_OVERLOADED : REASON_NONE;
 }
@@ -149,8 +149,6 @@ void request_begin(struct front *front, struct message *msg)
     }
     struct proxy *proxy = connection->proxy;
     name_request(request);
-    if (proxy->access.cfg.mode != ACCESS_OFF)
-        request->client = arena_copy(&request->arena, span_of(connection->peer));
     struct lane *lane = NULL;
     const enum reason reason =
         route_request(proxy, connection, &request->msg, &lane, &request->detail);
@@ -182,6 +180,8 @@ void request_refuse_head(struct front *front, enum reason reason, const char *de
 static struct front *part(struct request *request)
 {
     struct front *front = request->front;
+    if (request->connection != NULL && request->proxy->access.cfg.mode != ACCESS_OFF)
+        request->client = arena_copy(&request->arena, span_of(request->connection->peer)).data;
     request->connection = NULL;
     request->front = NULL;
     if (front != NULL)
@@ -243,22 +243,24 @@ static void count_request(struct request *request)
 static void log_request(struct request *request)
 {
     const struct call *call = &request->call;
+    const struct connection *connection = request->connection;
+    const dur_ns took = mono_since(request->proxy->loop->now, request->began_at);
     const bool is_refusal = call->reason != REASON_NONE && !call->has_kept_head;
     if (!access_log_wants(&request->proxy->access, is_refusal))
         return;
     const struct access_entry entry = {
-        .wall_ns = request->began_wall,
+        .wall_ns = loop_wall(request->proxy->loop) - took,
         .request_id = request->request_id,
         .target = call->lane->target->name,
         .rule = call->lane->rule_name,
         .method = request->msg.method_name,
         .path = request->msg.target,
-        .client = request->client,
+        .client = span_of(connection != NULL ? connection->peer : request->client),
         .status = request->status,
         .fate = call->fate,
         .reason = call->reason,
         .at = is_refusal ? reply_place(request) : NULL,
-        .took = mono_since(request->proxy->loop->now, request->began_at),
+        .took = took,
         .bytes_in = request->bytes_in,
         .bytes_out = request->bytes_out,
         .attempts = request->attempts,

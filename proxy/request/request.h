@@ -34,6 +34,7 @@ struct kept { /* a failed response held until the next attempt reaches the wire 
 
 struct request {
     uint32_t magic;
+    int status;       /* sent downstream; 0 = nothing yet */
     struct list link; /* proxy.requests, or proxy.free_requests */
     struct proxy *proxy;
     struct connection *connection; /* the caller's; NULL once it has gone or has its answer */
@@ -44,33 +45,30 @@ struct request {
     struct attempt attempt;
     struct span request_id; /* of the head, or own_id */
     char own_id[REQUEST_ID_LEN];
-    struct span client; /* its address, where it may be logged */
+    const char *client; /* its address, once `connection` has gone and it may be logged */
     mono_ns began_at;
-    int64_t began_wall;
-    const char *detail;        /* more words on `detail_reason`; NULL if none */
-    enum reason detail_reason; /* a later refusal has other reasons, and none of these words */
-
+    const char *detail; /* more words on `detail_reason`; NULL if none */
     struct replay replay;
     size_t replay_sent; /* of `replay`, on the attempt that runs */
     struct span upload_trailers;
     uint64_t bytes_in;
     uint64_t bytes_out;
-    bool is_http2;         /* is spoken with the target */
-    bool is_upload_done;   /* the caller's whole body is here */
-    bool has_sent_head;    /* the attempt's request head was written */
-    bool is_continue_sent; /* a 100 was relayed: the caller sends now */
-    bool has_response;     /* a head went downstream */
+    enum reason detail_reason : 8; /* a later refusal has other reasons, and none of `detail` */
+    bool is_http2;                 /* is spoken with the target */
+    bool is_upload_done;           /* the caller's whole body is here */
+    bool has_sent_head;            /* the attempt's request head was written */
+    bool is_continue_sent;         /* a 100 was relayed: the caller sends now */
+    bool has_response;             /* a head went downstream */
     bool is_relaying;
     bool is_response_done; /* all of it was sent on; the upload may go on */
     bool is_tunnel;
     bool is_tunnel_up_done;   /* the caller's side has ended */
     bool is_tunnel_down_done; /* the upstream's side has ended */
-    int status;               /* sent downstream; 0 = nothing yet */
+    uint32_t attempt_count;
     struct message *head; /* the upstream's, from its callback until relay or keep has used it */
     struct sniff *sniff;  /* of a CONNECT whose first bytes are awaited, in the arena; else NULL */
     struct kept *kept;    /* in the arena; NULL = none */
     struct access_attempt *attempts; /* ACCESS_ATTEMPTS_MAX, in the arena, once there is one */
-    size_t attempt_count;
 };
 
 void request_begin(struct front *front, struct message *msg);

@@ -10,18 +10,19 @@ static const struct back_handler back_handler;
 static void on_session(struct h2_back_wait *wait, struct h2_back *session, enum reason reason,
                        const char *detail);
 
+static void on_failure_task(struct loop_task *task)
+{
+    struct attempt *attempt = CONTAINER_OF(task, struct attempt, failure_task);
+    attempt->handler->on_failed(attempt, attempt->failure, attempt->failure_detail);
+}
+
 static void fail_later(struct attempt *attempt, enum reason reason, const char *detail)
 {
     attempt->state = ATTEMPT_FAILING;
     attempt->failure = reason;
     attempt->failure_detail = detail;
+    loop_task_init(&attempt->failure_task, on_failure_task);
     loop_defer(attempt->pool->codec->loop, &attempt->failure_task);
-}
-
-static void on_failure_task(struct loop_task *task)
-{
-    struct attempt *attempt = CONTAINER_OF(task, struct attempt, failure_task);
-    attempt->handler->on_failed(attempt, attempt->failure, attempt->failure_detail);
 }
 
 static void remember(struct attempt *attempt)
@@ -83,6 +84,7 @@ static enum attempt_start join_session(struct attempt *attempt)
         return begin_stream(attempt, session);
     attempt->state = ATTEMPT_CONNECTING;
     attempt->session = session;
+    h2_back_wait_init(&attempt->session_wait, on_session);
     h2_back_wait(session, &attempt->session_wait);
     return ATTEMPT_LATER;
 }
@@ -151,9 +153,6 @@ static void on_endpoints(struct endpoint_wait *wait, enum reason reason)
 void attempt_init(struct attempt *attempt, struct pool *pool, const struct attempt_handler *handler)
 {
     *attempt = (struct attempt){.pool = pool, .handler = handler};
-    endpoint_wait_init(&attempt->wait, on_endpoints);
-    h2_back_wait_init(&attempt->session_wait, on_session);
-    loop_task_init(&attempt->failure_task, on_failure_task);
 }
 
 enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_order *order)
@@ -165,6 +164,7 @@ enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_o
     if (endpoint_set_use(order->endpoints))
         return go(attempt);
     attempt->state = ATTEMPT_RESOLVING;
+    endpoint_wait_init(&attempt->wait, on_endpoints);
     endpoint_set_wait(order->endpoints, &attempt->wait);
     return ATTEMPT_LATER;
 }
@@ -208,8 +208,10 @@ static void leave_session(struct attempt *attempt)
 
 void attempt_abort(struct attempt *attempt)
 {
-    endpoint_wait_cancel(&attempt->wait);
-    loop_task_cancel(&attempt->failure_task);
+    if (attempt->state == ATTEMPT_RESOLVING)
+        endpoint_wait_cancel(&attempt->wait);
+    if (attempt->state == ATTEMPT_FAILING)
+        loop_task_cancel(&attempt->failure_task);
     leave_session(attempt);
     back_close(&attempt->back);
     drop_endpoint(attempt);

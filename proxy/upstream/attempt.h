@@ -57,15 +57,17 @@ struct attempt {
     struct pool *pool;
     const struct attempt_handler *handler;
     struct attempt_order order;
-    struct endpoint_wait wait;
+    union {                               /* what it waits for, one at a time */
+        struct endpoint_wait wait;        /* RESOLVING: addresses */
+        struct h2_back_wait session_wait; /* CONNECTING, with `session`: room on it */
+        struct loop_task failure_task;    /* FAILING: the turn's end */
+    };
     struct endpoint *endpoint; /* a reference while the attempt is on */
     struct back *back;
     struct h2_back *session; /* that it waits for; NULL = none */
-    struct h2_back_wait session_wait;
-    uint64_t serial; /* of the connection of HTTP/2 that it was on last */
-    struct loop_task failure_task;
-    enum reason failure;
+    uint64_t serial;         /* of the connection of HTTP/2 that it was on last */
     const char *failure_detail;
+    enum reason failure;
     bool is_reused;
     bool has_fallen_back;
     uint64_t tried[ATTEMPT_TRIED_MAX];

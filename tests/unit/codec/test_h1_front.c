@@ -214,7 +214,7 @@ Test(h1_front, hands_over_one_request_at_a_time)
     cr_assert_str_eq(bench.path, "/b");
     finish(false);
     UNTIL(bench.front->state == H1_FRONT_IDLE);
-    cr_assert_null(bench.front->in.bytes);
+    cr_assert_null(bench.front->in.block);
 }
 
 Test(h1_front, answers_a_pipeline_inside_its_callback)

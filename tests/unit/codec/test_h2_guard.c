@@ -34,15 +34,24 @@ Test(h2_guard, is_filled_by_useful_frames_up_to_its_burst)
 {
     charges_until_empty(H2_COST_EMPTY, 0);
     for (int i = 0; i < 1000000; i++)
-        h2_guard_earn(&guard, H2_WORTH_FRAME);
+        h2_guard_earn_data(&guard, 1);
     cr_assert_leq(charges_until_empty(1, 0), (uint32_t)(H2_GUARD_BURST + H2_WORTH_FRAME));
 }
 
 Test(h2_guard, stays_in_balance_with_a_window_update_and_a_ping_for_every_data_frame)
 {
     for (int i = 0; i < 1000000; i++) {
-        h2_guard_earn(&guard, H2_WORTH_FRAME);
+        h2_guard_earn_data(&guard, 1);
         cr_assert(h2_guard_charge(&guard, 3 * H2_COST_EMPTY, 0));
+    }
+}
+
+/* The frames are ours: how many there are is no merit of a peer whose credit is clumsy. */
+Test(h2_guard, stays_in_balance_with_credit_in_pieces_of_1_kib_for_frames_of_16_kib)
+{
+    for (int i = 0; i < 100000; i++) {
+        h2_guard_earn_data(&guard, 16384);
+        cr_assert(h2_guard_charge(&guard, (2 * 16 + 1) * H2_COST_EMPTY, 0));
     }
 }
 
