@@ -120,7 +120,8 @@ def test_a_cut_answer_of_an_http_2_upstream_does_not_look_whole_in_http_1(to_h2,
     with to_h2().client() as client:
         client.send(encode("GET", "/"))
         answered = client.read_until_close()
-    assert answered.startswith(b"HTTP/1.1 200") and not answered.endswith(b"0\r\n\r\n")
+    assert answered.startswith(b"HTTP/1.1 200") or answered == b""  # the reset may overtake the head
+    assert not answered.endswith(b"0\r\n\r\n")
 
 
 def test_a_cut_answer_of_an_http_2_upstream_is_a_reset_in_http_2(make_proxy, h2_upstream):

@@ -16,7 +16,7 @@ IS_CI = os.environ.get("CI") == "true"
 MIB = 1024 * 1024
 PEAK_MEMORY = 64 * MIB  # of the proxy while a long body passes
 BODY_BYTES = (1024 if IS_CI else 256) * MIB if not IS_DEBUG_BUILD else 32 * MIB
-STORM_RATE = 10_000  # resets a second, all connections together: what each may do without being cut
+STORM_RATE = 2_000 if IS_DEBUG_BUILD else 10_000  # a second, all connections together: what each may do uncut
 STORM_CONNECTIONS = 10
 STORM_SECONDS = 10 if IS_CI else 5
 PAUSE = 0.01  # between two calls of those who are served meanwhile
