@@ -27,14 +27,22 @@ struct control_work {
 
 typedef void (*seat_visitor)(struct control_work *work, struct seat *seat);
 
+static void visit_board(struct control_work *work, struct endpoint_board *board, seat_visitor visit)
+{
+    LIST_FOREACH_SAFE (link, following, &board->seats)
+        visit(work, &CONTAINER_OF(link, struct endpoint_seat, link)->seat);
+}
+
 static void visit_instance(struct control_work *work, struct instance *instance, seat_visitor visit)
 {
-    if (instance == NULL || instance->breaker_cfg.mode == POLICY_OFF)
+    if (instance == NULL)
         return;
-    if (!instance_is_by_endpoint(instance))
+    if (instance->breaker_cfg.mode != POLICY_OFF && !instance_is_by_endpoint(instance))
         visit(work, &instance->seat);
-    LIST_FOREACH_SAFE (link, following, &instance->endpoint_seats)
-        visit(work, &CONTAINER_OF(link, struct endpoint_seat, link)->seat);
+    if (instance->breaker_cfg.mode != POLICY_OFF)
+        visit_board(work, &instance->endpoints, visit);
+    if (instance_has_outliers(instance))
+        visit_board(work, &instance->outliers, visit);
 }
 
 static void visit_seats(struct control_work *work, struct target *target, seat_visitor visit)
@@ -65,6 +73,14 @@ static void set_breaker(struct metrics_instance *metrics, struct breaker *breake
                         permille(counts.slow, counts.calls), breaker_open_time(breaker, now));
 }
 
+static void set_board(struct endpoint_board *board, mono_ns now)
+{
+    LIST_FOREACH (link, &board->seats) {
+        struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
+        set_breaker(seat->seat.user, &seat->seat.breaker, now);
+    }
+}
+
 static void set_instance(struct instance *instance, mono_ns now)
 {
     if (instance == NULL)
@@ -77,10 +93,8 @@ static void set_instance(struct instance *instance, mono_ns now)
     metrics_set_bulkhead(instance->user, slots.in_flight[BULKHEAD_ATTEMPT],
                          instance->bulkhead_cfg.max_requests, slots.queued);
     metrics_set_tokens(instance->user, tokens.millitokens);
-    LIST_FOREACH (link, &instance->endpoint_seats) {
-        struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
-        set_breaker(seat->seat.user, &seat->seat.breaker, now);
-    }
+    set_board(&instance->endpoints, now);
+    set_board(&instance->outliers, now);
 }
 
 static void visit_gauges(struct control_work *work, struct target *target)
@@ -194,7 +208,17 @@ static void put_breaker(struct text *out, const struct instance *instance)
     else
         text_printf(out, "{\"state\":\"%s\",\"endpoints\":%u}",
                     breaker_state_word(instance->seat.breaker.state),
-                    instance_is_by_endpoint(instance) ? instance->endpoint_seat_count : 0);
+                    instance_is_by_endpoint(instance) ? instance->endpoints.count : 0);
+}
+
+static void put_outlier(struct text *out, const struct instance *instance)
+{
+    text_put(out, ",\"outlier\":");
+    if (!instance_has_outliers(instance))
+        text_put(out, "null");
+    else
+        text_printf(out, "{\"endpoints\":%u,\"ejected\":%u}", instance->outliers.count,
+                    instance->outliers.ejected);
 }
 
 static void put_rooms(struct text *out, const struct instance *instance, mono_ns now)
@@ -234,6 +258,7 @@ static void put_instance(struct control_work *work, const struct target *target,
     text_put(out, ",\"instance\":");
     text_json(out, instance->name);
     put_breaker(out, instance);
+    put_outlier(out, instance);
     put_rooms(out, instance, work->control->proxy->loop->now);
     text_char(out, '}');
 }

@@ -3,6 +3,7 @@
 #include "call/admission.h"
 
 #include "base/check.h"
+#include "call/choice.h"
 #include "call/steps.h"
 #include "call/verdict.h"
 
@@ -29,7 +30,7 @@ static bool is_first(const struct call *call)
 struct door { /* what is asked in one event, and taken in the same one */
     struct gate gate;
     struct gate_question question;
-    struct endpoint_seat *seat; /* of the endpoint that is offered; NULL = none, or not known yet */
+    struct choice choice;
 };
 
 static void choose_rooms(struct call *call, mono_ns now)
@@ -65,40 +66,28 @@ static void fill_gate(struct call *call, struct gate *gate)
     }
 }
 
-static void use_endpoint(struct call *call, struct door *door, uint64_t endpoint_id, mono_ns now)
+/* Where endpoints have breakers the balancer offers one that may be used. False: there is none. */
+static bool choose_endpoint(struct call *call, struct door *door, mono_ns now)
 {
-    struct instance *instance = call->lane->breaker;
-    call->endpoint_id = endpoint_id;
-    if (endpoint_id == CANDIDATE_UNKNOWN)
-        return;
-    const char *label = call->engine->host->endpoint_label(call, endpoint_id);
-    struct endpoint_seat *seat = instance_endpoint_seat(instance, endpoint_id, label, now);
-    door->seat = seat;
-    door->gate.breakers[1] = seat ? &seat->seat.breaker : NULL;
-}
-
-/* With scope: endpoint the balancer offers a candidate whose breaker would admit. False: there is
- * none. */
-static bool choose_candidate(struct call *call, struct door *door, mono_ns now)
-{
-    struct instance *instance = call->lane->breaker;
-    if (!instance_is_by_endpoint(instance))
+    const struct choice *choice = &door->choice;
+    if (!choice_is_needed(call->lane))
         return true;
-    const uint64_t id =
-        call->engine->host->candidate(call, instance, door->question.may_probe, now);
-    if (id == CANDIDATE_NONE)
+    if (!choice_make(call, door->question.may_probe, &door->choice, now))
         return false;
-    use_endpoint(call, door, id, now);
+    if (choice->breaker != NULL)
+        door->gate.breakers[0] = &choice->breaker->seat.breaker;
+    if (choice->outlier != NULL)
+        door->gate.breakers[1] = &choice->outlier->seat.breaker;
     return true;
 }
 
 static struct gate_verdict ask(struct call *call, struct door *door, mono_ns now)
 {
     fill_gate(call, &door->gate);
-    if (!choose_candidate(call, door, now))
+    if (!choose_endpoint(call, door, now))
         return (struct gate_verdict){.may_pass = false,
                                      .reason = REASON_CIRCUIT_OPEN,
-                                     .not_before = instance_next_probe(call->lane->breaker)};
+                                     .not_before = choice_next_probe(call->lane)};
     return gate_ask(&door->gate, &door->question, now);
 }
 
@@ -215,9 +204,7 @@ void admission_leave(struct call *call, mono_ns now)
 static void pass(struct call *call, const struct door *door, mono_ns now)
 {
     gate_take(&door->gate, &door->question, &call->permit, now);
-    call->endpoint_seat = door->seat;
-    if (call->endpoint_seat != NULL)
-        call->endpoint_seat->users++;
+    choice_take(call, &door->choice);
     call->tokens = NULL;
     call->slots = NULL;
     if (is_first(call))
@@ -256,7 +243,8 @@ static void note_shadow(struct call *call, const struct gate_verdict *verdict)
         enum reason reason;
     } rows[] = {{POLICY_FAMILY_CIRCUIT_BREAKER, REASON_CIRCUIT_OPEN},
                 {POLICY_FAMILY_RATE_LIMIT, REASON_RATE_LIMITED},
-                {POLICY_FAMILY_BULKHEAD, REASON_BULKHEAD_FULL}};
+                {POLICY_FAMILY_BULKHEAD, REASON_BULKHEAD_FULL},
+                {POLICY_FAMILY_OUTLIER, REASON_CIRCUIT_OPEN}};
     for (size_t i = 0; verdict->shadow_refusals != 0 && i < sizeof rows / sizeof *rows; i++)
         if (verdict->shadow_refusals >> rows[i].family & 1)
             call->engine->host->on_shadow(call, rows[i].family, reason_word(rows[i].reason));

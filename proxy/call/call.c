@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "call/admission.h"
+#include "call/choice.h"
 #include "call/steps.h"
 #include "call/verdict.h"
 
@@ -120,17 +121,11 @@ void call_refuse(struct call *call, struct call_engine *engine, struct lane *lan
 void call_on_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
-    struct instance *instance = call->lane->breaker;
     const bool is_late = call->endpoint_id == CANDIDATE_UNKNOWN;
     call->endpoint_id = endpoint_id;
-    if (!is_late || !instance_is_by_endpoint(instance) || call->permit.is_judged)
+    if (!is_late || !choice_is_needed(call->lane) || call->permit.is_judged)
         return;
-    const char *label = call->engine->host->endpoint_label(call, endpoint_id);
-    call->endpoint_seat = instance_endpoint_seat(instance, endpoint_id, label, now);
-    if (call->endpoint_seat == NULL)
-        return;
-    call->endpoint_seat->users++;
-    permit_add_breaker(&call->permit, &call->endpoint_seat->seat.breaker, now);
+    choice_note(call, now);
     steps_run(call, CALL_EVENT_CLOCK, now);
 }
 

@@ -104,11 +104,14 @@ struct call_host {
     /* The value of the call's key; an absent one is an empty span. */
     enum replayability (*replay)(const struct call *call);
     /* Can the request be sent again now? */
-    uint64_t (*candidate)(struct call *call, struct instance *instance, bool may_probe,
-                          mono_ns now);
-    /* Only with scope: endpoint: an endpoint that instance_endpoint_may_pass, CANDIDATE_UNKNOWN
-     * while names are being resolved, CANDIDATE_NONE when no breaker would admit. */
+    uint64_t (*candidate)(struct call *call, bool may_probe, mono_ns now);
+    /* Only where endpoints have breakers: one by its standing (choice_standing), the best that
+     * there is; CANDIDATE_UNKNOWN while names are being resolved, CANDIDATE_NONE when none may be
+     * used. */
     const char *(*endpoint_label)(const struct call *call, uint64_t endpoint_id);
+    /* "10.0.0.1:80"; "" for one that is not the target's any more. */
+    uint32_t (*endpoint_count)(const struct call *call);
+    /* Of those that the balancer chooses among. */
     void (*snapshot_ref)(void *snapshot);
     void (*snapshot_unref)(void *snapshot);
     void (*on_waited)(struct call *call, enum room_kind line,
@@ -117,6 +120,8 @@ struct call_host {
     void (*on_retry)(struct call *call, enum retry_cause cause);
     void (*on_retry_skipped)(struct call *call, enum retry_skip skip);
     void (*on_shadow)(struct call *call, enum policy_family family, const char *decision);
+    void (*on_ejection_held)(struct call *call);
+    /* Its endpoint would have been ejected, but too many are. */
     void (*on_transition)(struct seat *seat, const struct breaker_transition *transition);
     void (*on_instance)(
         struct instance *instance); /* made, or has new numbers: the host may set instance->user */
@@ -165,9 +170,10 @@ struct call {
 
     struct gate_verdict refusal; /* of the gate, when it said no */
     struct permit permit;
-    struct endpoint_seat
-        *endpoint_seat;   /* of the endpoint that the permit is for; counted in its users */
-    uint64_t endpoint_id; /* candidate, or chosen; CANDIDATE_UNKNOWN before */
+    struct endpoint_seat *endpoint_seat; /* of the endpoint that the permit is for, by its circuit
+                                            breaker; counted in its users */
+    struct endpoint_seat *outlier_seat;  /* the same, by its outlier breaker */
+    uint64_t endpoint_id;                /* candidate, or chosen; CANDIDATE_UNKNOWN before */
     mono_ns attempt_at;   /* start of the attempt; moves later while the caller's body is awaited */
     mono_ns lease_at;     /* end of a probe's lease; MONO_NEVER if none */
     mono_ns head_at;      /* final head of the attempt that is relayed */

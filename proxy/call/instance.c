@@ -10,14 +10,19 @@
 
 #define INSTANCE_MAGIC 0x1257a9ceu
 
+static void copy_place(char out[INSTANCE_AT_BYTES], const char *at)
+{
+    snprintf(out, INSTANCE_AT_BYTES, "%s", at ? at : "");
+}
+
 static void instance_copy_config(struct instance *instance, const struct policy *policy)
 {
     instance->breaker_cfg = policy->breaker;
+    instance->outlier_cfg = policy->outlier;
     instance->bulkhead_cfg = policy->bulkhead;
     instance->rate_cfg = policy->rate_limit;
-    snprintf(instance->at_text, sizeof instance->at_text, "%s",
-             policy->at[POLICY_FAMILY_CIRCUIT_BREAKER] ? policy->at[POLICY_FAMILY_CIRCUIT_BREAKER]
-                                                       : "");
+    copy_place(instance->at_text, policy->at[POLICY_FAMILY_CIRCUIT_BREAKER]);
+    copy_place(instance->outlier_at, policy->at[POLICY_FAMILY_OUTLIER]);
 }
 
 struct instance *instance_new(struct call_engine *engine, struct target *target, const char *name,
@@ -36,9 +41,13 @@ struct instance *instance_new(struct call_engine *engine, struct target *target,
     instance->engine = engine;
     instance->target = target;
     instance->at = instance->at_text;
-    list_init(&instance->endpoint_seats);
+    board_init(&instance->endpoints, instance, POLICY_FAMILY_CIRCUIT_BREAKER,
+               &instance->breaker_cfg);
+    board_init(&instance->outliers, instance, POLICY_FAMILY_OUTLIER,
+               &instance->outlier_cfg.breaker);
     instance_copy_config(instance, policy);
-    seat_init(&instance->seat, engine, instance, "", &instance->breaker_cfg, now);
+    seat_init(&instance->seat, instance, POLICY_FAMILY_CIRCUIT_BREAKER, "", &instance->breaker_cfg,
+              now);
     list_init(&instance->retired_tables);
     instance->slots = room_table_new_slots(engine, &instance->bulkhead_cfg, now);
     instance->tokens = room_table_new_tokens(engine, &instance->rate_cfg, now);
@@ -53,14 +62,6 @@ void instance_ref(struct instance *instance)
 {
     CHECK_OBJ(instance, INSTANCE_MAGIC);
     instance->refs++;
-}
-
-static void endpoint_seat_free(struct instance *instance, struct endpoint_seat *seat)
-{
-    list_remove(&seat->link);
-    instance->endpoint_seat_count--;
-    seat_fini(&seat->seat);
-    free(seat);
 }
 
 static void instance_drop_tables(struct instance *instance)
@@ -82,8 +83,8 @@ void instance_unref(struct instance **taken)
     CHECK_OBJ(instance, INSTANCE_MAGIC);
     if (--instance->refs > 0)
         return;
-    LIST_FOREACH_SAFE (link, following, &instance->endpoint_seats)
-        endpoint_seat_free(instance, CONTAINER_OF(link, struct endpoint_seat, link));
+    board_fini(&instance->endpoints);
+    board_fini(&instance->outliers);
     seat_fini(&instance->seat);
     instance_drop_tables(instance);
     instance->engine->host->on_instance_gone(instance);
@@ -113,34 +114,15 @@ static void instance_sweep_retired(struct instance *instance)
     }
 }
 
-/* With another scope it starts empty. */
-static void instance_configure_seat(const struct instance *instance, struct seat *seat,
-                                    bool is_scope_changed, mono_ns now)
-{
-    seat_configure(seat, &instance->breaker_cfg, now);
-    if (is_scope_changed && instance->breaker_cfg.mode != POLICY_FORCE_OPEN)
-        seat_force(seat, BREAKER_CLOSED, now);
-}
-
-static void instance_configure_breakers(struct instance *instance, bool is_scope_changed,
-                                        mono_ns now)
-{
-    instance_configure_seat(instance, &instance->seat, is_scope_changed, now);
-    LIST_FOREACH_SAFE (link, following, &instance->endpoint_seats) {
-        struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
-        if (is_scope_changed && seat->users == 0)
-            endpoint_seat_free(instance, seat);
-        else
-            instance_configure_seat(instance, &seat->seat, is_scope_changed, now);
-    }
-}
-
 void instance_configure(struct instance *instance, const struct policy *policy, mono_ns now)
 {
     CHECK_OBJ(instance, INSTANCE_MAGIC);
     const bool is_scope_changed = instance->breaker_cfg.scope != policy->breaker.scope;
+    const bool is_outlier_gone = policy->outlier.breaker.mode == POLICY_OFF;
     instance_copy_config(instance, policy);
-    instance_configure_breakers(instance, is_scope_changed, now);
+    seat_renew(&instance->seat, &instance->breaker_cfg, is_scope_changed, now);
+    board_configure(&instance->endpoints, is_scope_changed, now);
+    board_configure(&instance->outliers, is_outlier_gone, now);
     if (!room_table_has_key(instance->slots, &instance->bulkhead_cfg.key))
         instance_retire_table(instance, &instance->slots,
                               room_table_new_slots(instance->engine, &instance->bulkhead_cfg, now));
@@ -159,53 +141,6 @@ void instance_serve(struct instance *instance, mono_ns now)
     room_table_serve(instance->tokens, now);
 }
 
-static struct endpoint_seat *instance_find_endpoint_seat(const struct instance *instance,
-                                                         uint64_t endpoint_id)
-{
-    LIST_FOREACH (link, &instance->endpoint_seats) {
-        struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
-        if (seat->endpoint_id == endpoint_id)
-            return seat;
-    }
-    return NULL;
-}
-
-/* Endpoints come and go with their pods: the oldest seat that nobody uses and that has nothing to
- * say makes room. */
-static bool instance_make_room_for_seat(struct instance *instance)
-{
-    if (instance->endpoint_seat_count < INSTANCE_ENDPOINT_SEATS)
-        return true;
-    LIST_FOREACH (link, &instance->endpoint_seats) {
-        struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
-        if (seat->users > 0 || seat->seat.breaker.state != BREAKER_CLOSED)
-            continue;
-        endpoint_seat_free(instance, seat);
-        return true;
-    }
-    return false;
-}
-
-struct endpoint_seat *instance_endpoint_seat(struct instance *instance, uint64_t endpoint_id,
-                                             const char *label, mono_ns now)
-{
-    CHECK_OBJ(instance, INSTANCE_MAGIC);
-    struct endpoint_seat *seat = instance_find_endpoint_seat(instance, endpoint_id);
-    if (seat != NULL)
-        return seat;
-    if (!instance_make_room_for_seat(instance))
-        return NULL;
-    seat = calloc(1, sizeof *seat);
-    if (seat == NULL)
-        return NULL;
-    seat->endpoint_id = endpoint_id;
-    snprintf(seat->label, sizeof seat->label, "%s", label);
-    list_append(&instance->endpoint_seats, &seat->link);
-    instance->endpoint_seat_count++;
-    seat_init(&seat->seat, instance->engine, instance, seat->label, &instance->breaker_cfg, now);
-    return seat;
-}
-
 bool instance_is_by_endpoint(const struct instance *instance)
 {
     return instance->breaker_cfg.scope == BREAKER_SCOPE_ENDPOINT &&
@@ -213,30 +148,13 @@ bool instance_is_by_endpoint(const struct instance *instance)
            instance->breaker_cfg.mode != POLICY_FORCE_OPEN;
 }
 
-mono_ns instance_next_probe(const struct instance *instance)
+bool instance_has_outliers(const struct instance *instance)
 {
-    mono_ns next = MONO_NEVER;
-    LIST_FOREACH (link, &instance->endpoint_seats)
-        next = mono_min(
-            next, breaker_next_tick(&CONTAINER_OF(link, struct endpoint_seat, link)->seat.breaker));
-    return next;
+    return instance->outlier_cfg.breaker.mode != POLICY_OFF;
 }
 
 bool instance_is_closed(const struct instance *instance)
 {
-    bool is_closed = instance->seat.breaker.state == BREAKER_CLOSED;
-    LIST_FOREACH (link, &instance->endpoint_seats)
-        is_closed &=
-            CONTAINER_OF(link, struct endpoint_seat, link)->seat.breaker.state == BREAKER_CLOSED;
-    return is_closed;
-}
-
-bool instance_endpoint_may_pass(const struct instance *instance, uint64_t endpoint_id,
-                                bool may_probe, mono_ns now)
-{
-    const struct endpoint_seat *seat = instance_find_endpoint_seat(instance, endpoint_id);
-    if (seat == NULL || instance->breaker_cfg.mode == POLICY_OFF ||
-        instance->breaker_cfg.mode == POLICY_SHADOW)
-        return true;
-    return breaker_peek(&seat->seat.breaker, may_probe, now).may_pass;
+    return instance->seat.breaker.state == BREAKER_CLOSED && instance->endpoints.ejected == 0 &&
+           instance->outliers.ejected == 0;
 }

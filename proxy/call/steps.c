@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "call/admission.h"
+#include "call/choice.h"
 #include "call/verdict.h"
 
 #define EDGE(step) (1u << CALL_STEP_##step)
@@ -132,11 +133,9 @@ void step_settle(struct call *call, enum judgement judgement, bool is_slow, enum
                  dur_ns retry_after, mono_ns now)
 {
     if (!call->permit.is_judged)
-        permit_judge(&call->permit, judgement, is_slow, retry_after, call->engine->rng, now);
+        choice_judge(call, judgement, is_slow, retry_after, now);
     call->is_settled = true;
-    if (call->endpoint_seat != NULL)
-        call->endpoint_seat->users--;
-    call->endpoint_seat = NULL;
+    choice_leave(call);
     call->lease_at = MONO_NEVER;
     call->engine->host->on_attempt_settled(call, outcome, mono_since(now, call->attempt_at));
 }

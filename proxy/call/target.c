@@ -67,6 +67,7 @@ static struct lane *lane_new(struct target *target, const struct plan *plan,
     lane->breaker = lane_pick(target, rule, own, POLICY_FAMILY_CIRCUIT_BREAKER);
     lane->bulkhead = lane_pick(target, rule, own, POLICY_FAMILY_BULKHEAD);
     lane->rate = lane_pick(target, rule, own, POLICY_FAMILY_RATE_LIMIT);
+    lane->outlier = lane_pick(target, rule, own, POLICY_FAMILY_OUTLIER);
     lane->snapshot = plan->snapshot;
     target->engine->host->snapshot_ref(lane->snapshot);
     target->engine->host->on_lane(lane);
@@ -91,6 +92,7 @@ void lane_unref(struct lane **taken)
     instance_unref(&lane->breaker);
     instance_unref(&lane->bulkhead);
     instance_unref(&lane->rate);
+    instance_unref(&lane->outlier);
     host->snapshot_unref(lane->snapshot);
     lane->magic = 0;
     target_unref(lane->target);
@@ -109,7 +111,7 @@ static void lanes_free(struct lane **lanes, size_t count)
 static bool rule_has_instance(const struct plan_rule *rule)
 {
     const uint32_t limiters = 1u << POLICY_FAMILY_CIRCUIT_BREAKER | 1u << POLICY_FAMILY_BULKHEAD |
-                              1u << POLICY_FAMILY_RATE_LIMIT;
+                              1u << POLICY_FAMILY_RATE_LIMIT | 1u << POLICY_FAMILY_OUTLIER;
     return (rule->policy->own & limiters) != 0;
 }
 

@@ -44,6 +44,7 @@ struct lane {
     struct instance *breaker;
     struct instance *bulkhead;
     struct instance *rate;
+    struct instance *outlier;
     void *snapshot;
     void *user; /* the host's metrics of (target, rule) */
 };

@@ -98,7 +98,8 @@ static void put_fields(const struct explained *explained, FILE *out)
 {
     static const char *const nouns[] = {[POLICY_FAMILY_CIRCUIT_BREAKER] = "circuit",
                                         [POLICY_FAMILY_BULKHEAD] = "bulkhead",
-                                        [POLICY_FAMILY_RATE_LIMIT] = "bucket"};
+                                        [POLICY_FAMILY_RATE_LIMIT] = "bucket",
+                                        [POLICY_FAMILY_OUTLIER] = "ejections"};
     for (int i = 0; i < POLICY_FAMILY_COUNT; i++) {
         enum policy_family family = (enum policy_family)i;
         struct sheet sheet = {out, explained, strlen(policy_family_word(family))};

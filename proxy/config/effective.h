@@ -32,10 +32,10 @@ typedef void (*effective_visitor)(const struct effective_field *field, void *con
 
 void effective_family(const struct policy *policy, enum policy_family family,
                       effective_visitor visit, void *context);
-/* The fields of one of the five blocks, in the order of its table. */
+/* The fields of one of the six blocks, in the order of its table. */
 
 void effective_document(const struct document *document, effective_visitor visit, void *context);
-/* "protocol", and then the five blocks. */
+/* "protocol", and then the six blocks. */
 
 void effective_proxy(const struct proxy_config *proxy, effective_visitor visit, void *context);
 /* The fields of a ProxyConfig's spec: "limits.maxConnections", "listeners[0].upstream". */

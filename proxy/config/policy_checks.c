@@ -48,14 +48,9 @@ void retry_finish(struct decoder *decoder, const struct node *node, void *out, b
                       "shorter than backoff");
 }
 
-void breaker_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good)
+static void finish_window(struct decoder *decoder, const struct node *node,
+                          struct breaker_config *cfg)
 {
-    struct breaker_config *cfg = out;
-    if (!is_good)
-        return;
-    if (!is_capped(node, "maxOpenFor", cfg->open_for, &cfg->max_open_for))
-        contradiction(decoder, node, "maxOpenFor", "at least openFor, or left out",
-                      "shorter than openFor");
     if (cfg->window_calls == 0 || cfg->min_requests <= cfg->window_calls)
         return;
     const struct node *rate = node_get(node, "failureRate");
@@ -67,6 +62,28 @@ void breaker_finish(struct decoder *decoder, const struct node *node, void *out,
     contradiction(decoder, rate, "minRequests", "at most calls",
                   "more than the window of `calls` can ever hold");
     path_pop(decoder, mark);
+}
+
+void breaker_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good)
+{
+    struct breaker_config *cfg = out;
+    if (!is_good)
+        return;
+    if (!is_capped(node, "maxOpenFor", cfg->open_for, &cfg->max_open_for))
+        contradiction(decoder, node, "maxOpenFor", "at least openFor, or left out",
+                      "shorter than openFor");
+    finish_window(decoder, node, cfg);
+}
+
+void outlier_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good)
+{
+    struct breaker_config *cfg = &((struct outlier_config *)out)->breaker;
+    if (!is_good)
+        return;
+    if (!is_capped(node, "maxEjectFor", cfg->open_for, &cfg->max_open_for))
+        contradiction(decoder, node, "maxEjectFor", "at least ejectFor, or left out",
+                      "shorter than ejectFor");
+    finish_window(decoder, node, cfg);
 }
 
 void breaker_window_check(struct decoder *decoder, const struct node *layer,

@@ -15,6 +15,7 @@ void timeouts_finish(struct decoder *decoder, const struct node *node, void *out
 
 void retry_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 void breaker_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
+void outlier_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 /* A cap that is left out is at least what it caps; one that is named below it is an error. */
 
 void rate_limit_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);

@@ -27,6 +27,15 @@ static void note_family(struct decoder *decoder, size_t i, const struct node *no
     policy->at[i] = decode_at(decoder, node->key_line);
 }
 
+static void check_window(struct decoder *decoder, size_t family, const struct node *layer,
+                         const struct policy *policy)
+{
+    if (family == POLICY_FAMILY_CIRCUIT_BREAKER)
+        breaker_window_check(decoder, layer, &policy->breaker);
+    if (family == POLICY_FAMILY_OUTLIER)
+        breaker_window_check(decoder, layer, &policy->outlier.breaker);
+}
+
 static void note_families(struct decoder *decoder, const struct node *spec, struct policy *policy)
 {
     size_t mark = path_push(decoder, "spec");
@@ -36,10 +45,8 @@ static void note_families(struct decoder *decoder, const struct node *spec, stru
         if (node == NULL)
             continue;
         note_family(decoder, i, node, policy);
-        if (i != POLICY_FAMILY_CIRCUIT_BREAKER)
-            continue;
-        size_t inner = path_push(decoder, "circuitBreaker");
-        breaker_window_check(decoder, node, &policy->breaker);
+        size_t inner = path_push(decoder, policy_families[i].block->name);
+        check_window(decoder, i, node, policy);
         path_pop(decoder, inner);
     }
     path_pop(decoder, mark);
@@ -71,8 +78,8 @@ static bool overlay_decode(struct decoder *decoder, size_t i, const struct node 
         refuse_budget(decoder, above);
     bool is_good =
         block_decode(decoder, family->block, merged, true, (char *)policy + family->offset);
-    if (is_good && i == POLICY_FAMILY_CIRCUIT_BREAKER)
-        breaker_window_check(decoder, above, &policy->breaker);
+    if (is_good)
+        check_window(decoder, i, above, policy);
     return is_good;
 }
 

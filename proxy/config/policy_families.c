@@ -1,4 +1,4 @@
-/* policy_families.c - the fields of the five blocks that a document and its rules may have, one row
+/* policy_families.c - the fields of the six blocks that a document and its rules may have, one row
  * each (POLICY section 1); see schema.h for the columns. */
 #include "base/reason.h"
 #include "config/policy_checks.h"
@@ -236,7 +236,8 @@ static const struct field failure_rate_fields[] = {
      .max = 1000,
      .preset = "50",
      .absent = "0",
-     .doc = "failures of the calls in the window that open the circuit; 0: off"},
+     .doc = "failures of the calls in the window that open the circuit, or eject the endpoint; 0: "
+            "off"},
     {.name = "window",
      .type = FIELD_DURATION,
      FIELD_AT(struct breaker_config, window),
@@ -263,7 +264,7 @@ static const struct field failure_rate_fields[] = {
 static const struct block failure_rate_block = {
     .name = "failureRate",
     BLOCK_FIELDS(failure_rate_fields),
-    .doc = "Opens on a share of failures. Off unless named; its window and minRequests hold for "
+    .doc = "Acts on a share of failures. Off unless named; its window and minRequests hold for "
            "slowCalls too."};
 
 static const struct field slow_fields[] = {
@@ -273,7 +274,8 @@ static const struct field slow_fields[] = {
      .max = 1000,
      .preset = "80",
      .absent = "0",
-     .doc = "slow calls of those in the window that open the circuit; 0: off"},
+     .doc = "slow calls of those in the window that open the circuit, or eject the endpoint; 0: "
+            "off"},
     {.name = "longerThan",
      .type = FIELD_DURATION,
      FIELD_AT(struct breaker_config, slow_longer_than),
@@ -284,7 +286,7 @@ static const struct field slow_fields[] = {
 };
 static const struct block slow_block = {.name = "slowCalls",
                                         BLOCK_FIELDS(slow_fields),
-                                        .doc = "Opens on a share of slow calls. Off unless named."};
+                                        .doc = "Acts on a share of slow calls. Off unless named."};
 
 static const struct field breaker_fields[] = {
     {.name = "mode",
@@ -486,10 +488,83 @@ const struct block rate_limit_block = {.name = "rateLimit",
                                        .doc =
                                            "A token bucket: at most burst + rate in any interval."};
 
+/* ---- outlier ------------------------------------------------------------------------------- */
+
+static const struct word panic_words[] = {
+    {"useAll", OUTLIER_PANIC_USE_ALL}, {"refuse", OUTLIER_PANIC_REFUSE}, {NULL, 0}};
+
+static const struct field outlier_fields[] = {
+    MODE_ROW(struct breaker_config, mode_words, "off"),
+    {.name = "consecutiveFailures",
+     .type = FIELD_COUNT,
+     FIELD_AT(struct outlier_config, breaker.consecutive_failures),
+     .max = MAX_CALLS,
+     .preset = "5",
+     .unit = "calls",
+     .doc = "this many failures of an endpoint in a row eject it; 0: off"},
+    {.name = "failureRate",
+     .type = FIELD_BLOCK,
+     .block = &failure_rate_block,
+     .doc = "ejects on a share of failures"},
+    {.name = "slowCalls",
+     .type = FIELD_BLOCK,
+     .block = &slow_block,
+     .doc = "ejects on a share of slow calls"},
+    {.name = "ejectFor",
+     .type = FIELD_DURATION,
+     FIELD_AT(struct outlier_config, breaker.open_for),
+     DURATION_OF(NS_PER_MS, MAX_DURATION),
+     .preset = "5s",
+     .doc = "how long an endpoint is passed by before a probe goes to it; doubled each time that a "
+            "probe fails"},
+    {.name = "maxEjectFor",
+     .type = FIELD_DURATION,
+     FIELD_AT(struct outlier_config, breaker.max_open_for),
+     DURATION_OF(NS_PER_MS, MAX_DURATION),
+     .preset = "60s",
+     .doc = "the longest ejection; left out, at least ejectFor"},
+    {.name = "ejectJitter",
+     .type = FIELD_PERCENT,
+     FIELD_AT(struct outlier_config, breaker.open_jitter_permille),
+     .max = 1000,
+     .preset = "20",
+     .doc = "an ejection is this much shorter or longer by chance, so that callers do not come "
+            "together"},
+    {.name = "probes",
+     .type = FIELD_COUNT,
+     FIELD_AT(struct outlier_config, breaker.half_open_requests),
+     .min = 1,
+     .max = MAX_CALLS,
+     .preset = "1",
+     .unit = "calls",
+     .doc = "calls that may go to it then, in all; it is back when each succeeds"},
+    {.name = "maxEjectionPercent",
+     .type = FIELD_PERCENT,
+     FIELD_AT(struct outlier_config, max_ejection_permille),
+     .max = 1000,
+     .preset = "50",
+     .doc = "of the endpoints that may be ejected at the same time; one of two or more always may, "
+            "unless it is 0"},
+    {.name = "panic",
+     .type = FIELD_ENUM,
+     FIELD_AT(struct outlier_config, panic),
+     .words = panic_words,
+     .preset = "useAll",
+     .doc = "when every endpoint is ejected: useAll ignores ejections, refuse answers as an open "
+            "circuit"},
+};
+const struct block outlier_block = {
+    .name = "outlier",
+    BLOCK_FIELDS(outlier_fields),
+    .finish = outlier_finish,
+    .doc = "Passes by endpoints that fail while others do not. An endpoint that is new gets one "
+           "call at a time until it has given a good answer."};
+
 const struct family policy_families[POLICY_FAMILY_COUNT] = {
     [POLICY_FAMILY_TIMEOUTS] = {&timeouts_block, offsetof(struct policy, timeouts)},
     [POLICY_FAMILY_RETRY] = {&retry_block, offsetof(struct policy, retry)},
     [POLICY_FAMILY_CIRCUIT_BREAKER] = {&breaker_block, offsetof(struct policy, breaker)},
     [POLICY_FAMILY_BULKHEAD] = {&bulkhead_block, offsetof(struct policy, bulkhead)},
     [POLICY_FAMILY_RATE_LIMIT] = {&rate_limit_block, offsetof(struct policy, rate_limit)},
+    [POLICY_FAMILY_OUTLIER] = {&outlier_block, offsetof(struct policy, outlier)},
 };

@@ -1,4 +1,4 @@
-/* policy_schema.c - the fields of a ResiliencePolicy around its five blocks (policy_families.c),
+/* policy_schema.c - the fields of a ResiliencePolicy around its six blocks (policy_families.c),
  * one row each (POLICY section 1); see schema.h for the columns. */
 #include "config/policy_schema.h"
 
@@ -35,7 +35,6 @@ static const struct word kind_words[] = {{KIND_POLICY, 0}, {NULL, 0}};
         LATER_ROW("fallback", "an answer for refused and failed calls"),                           \
         LATER_ROW("fault", "failures on purpose"),                                                 \
         LATER_ROW("deadLetter", "failed calls are kept"), LATER_ROW("tls", "TLS to the upstream"), \
-        LATER_ROW("outlier", "bad endpoints leave"),                                               \
         LATER_ROW("loadBalancer", "how an endpoint is chosen"),                                    \
         LATER_ROW("store", "limits shared in Redis")
 
@@ -184,10 +183,16 @@ static const struct block match_block = {.name = "matches",
          .block = &bulkhead_block,                                                                 \
          .offset = offsetof(struct document, policy.bulkhead),                                     \
          .doc = "bounds what is in flight"},                                                       \
+        {.name = "rateLimit",                                                                      \
+         .type = FIELD_BLOCK,                                                                      \
+         .is_manual = manual,                                                                      \
+         .block = &rate_limit_block,                                                               \
+         .offset = offsetof(struct document, policy.rate_limit),                                   \
+         .doc = "bounds how many attempts per time"},                                              \
     {                                                                                              \
-        .name = "rateLimit", .type = FIELD_BLOCK, .is_manual = manual, .block = &rate_limit_block, \
-        .offset = offsetof(struct document, policy.rate_limit),                                    \
-        .doc = "bounds how many attempts per time"                                                 \
+        .name = "outlier", .type = FIELD_BLOCK, .is_manual = manual, .block = &outlier_block,      \
+        .offset = offsetof(struct document, policy.outlier),                                       \
+        .doc = "passes by endpoints that fail while others do not"                                 \
     }
 
 static const struct field rule_fields[] = {

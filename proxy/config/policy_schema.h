@@ -10,7 +10,7 @@
 #define KIND_POLICY "ResiliencePolicy"
 #define KIND_PROXY "ProxyConfig"
 
-struct family { /* one of the five blocks that a document and its rules may have */
+struct family { /* one of the six blocks that a document and its rules may have */
     const struct block *block;
     size_t offset; /* in struct policy */
 };
@@ -20,6 +20,7 @@ extern const struct block retry_block;
 extern const struct block breaker_block;
 extern const struct block bulkhead_block;
 extern const struct block rate_limit_block;
+extern const struct block outlier_block;
 extern const struct family policy_families[POLICY_FAMILY_COUNT];
 extern const struct block policy_document_block; /* struct document */
 extern const struct block proxy_document_block;  /* struct proxy_config */

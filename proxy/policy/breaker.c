@@ -237,7 +237,11 @@ static void judge_call(struct breaker *breaker, enum judgement judgement, bool i
     breaker->consecutive += is_failure && breaker->consecutive < UINT32_MAX;
     window_add(&breaker->window, is_failure, is_slow || judgement == JUDGED_SLOW_CANCEL, now);
     const enum breaker_cause cause = trip_cause(breaker, is_failure);
-    if (cause != BREAKER_CAUSE_NONE)
+    if (cause == BREAKER_CAUSE_NONE)
+        return;
+    if (breaker->is_held)
+        breaker->held++;
+    else
         breaker_move(breaker, BREAKER_OPEN, cause, open_time(breaker, 0, retry_after, rng), now);
 }
 

@@ -114,6 +114,8 @@ struct breaker {
     uint32_t ramp_credit_permille;
     uint32_t probes_admitted;
     uint32_t probes_succeeded;
+    bool is_held;      /* it must not trip now: see breaker_hold */
+    uint32_t held;     /* how often it would have */
     dur_ns open_total; /* time spent OPEN or FORCED_OPEN before entered_at */
     struct window window;
     struct breaker_transition last;
@@ -161,6 +163,13 @@ void breaker_judge(struct breaker *breaker, struct breaker_pass pass, enum judge
 /* The one verdict on an admitted attempt. `retry_after` (0 = none) may lengthen the open time, up
  * to max_open_for; for a throttled probe: max(open_for, retry_after), no doubling. `rng` is used by
  * the jitter of the open time only. */
+
+static inline void breaker_hold(struct breaker *breaker, bool is_held)
+{
+    breaker->is_held = is_held;
+}
+/* While it is held it does not trip, goes on counting and notes in `held` that it would have: for
+ * one of many, of which too many are open. What is open stays so. */
 
 void breaker_probe_expired(struct breaker *breaker, struct breaker_pass pass, struct rng *rng,
                            mono_ns now);

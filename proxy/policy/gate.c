@@ -5,6 +5,9 @@
 
 #include "base/check.h"
 
+static const enum policy_family breaker_families[GATE_BREAKERS] = {POLICY_FAMILY_CIRCUIT_BREAKER,
+                                                                   POLICY_FAMILY_OUTLIER};
+
 static bool is_absent(const struct breaker *breaker)
 {
     return breaker == NULL || breaker->cfg.mode == POLICY_OFF;
@@ -66,8 +69,7 @@ static void ask_breaker(const struct gate *gate, int i, bool may_probe,
         return;
     if (breaker->cfg.mode != POLICY_SHADOW)
         verdict->refusing_breakers |= 1u << i;
-    object(verdict, breaker->cfg.mode, POLICY_FAMILY_CIRCUIT_BREAKER, REASON_CIRCUIT_OPEN,
-           answer.not_before);
+    object(verdict, breaker->cfg.mode, breaker_families[i], REASON_CIRCUIT_OPEN, answer.not_before);
 }
 
 struct gate_verdict gate_ask(const struct gate *gate, const struct gate_question *question,
@@ -151,9 +153,11 @@ void permit_add_breaker(struct permit *permit, struct breaker *breaker, mono_ns 
     INVARIANT(!permit->is_judged);
     if (is_absent(breaker))
         return;
-    const int place = permit->breakers[0] == NULL ? 0 : 1;
-    INVARIANT(permit->breakers[place] == NULL);
-    join(permit, place, breaker, now);
+    int place = 0;
+    while (place < GATE_BREAKERS && permit->breakers[place] != NULL)
+        place++;
+    if (place < GATE_BREAKERS)
+        join(permit, place, breaker, now);
 }
 
 static void settle(struct permit *permit)

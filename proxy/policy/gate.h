@@ -25,7 +25,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GATE_BREAKERS 2 /* the target's or rule's, and the endpoint's */
+#define GATE_BREAKERS                                                                              \
+    2 /* the circuit breaker's, and the one that judges the endpoint (outlier)                     \
+       */
 
 struct gate { /* what one attempt has to pass; NULL, or mode OFF = no such limiter */
     struct breaker *breakers[GATE_BREAKERS];
@@ -77,7 +79,9 @@ bool permit_is_probe(const struct permit *permit);
 
 void permit_add_breaker(struct permit *permit, struct breaker *breaker, mono_ns now);
 /* An endpoint that was chosen after the gate (its name had to be resolved first): its breaker
- * joins, if it would pass. At most GATE_BREAKERS in all, before permit_judge (INVARIANT). */
+ * joins, if it would pass. Before permit_judge (INVARIANT). One beyond GATE_BREAKERS is told
+ * nothing: a reload that turns the circuit breaker of a target into one of its endpoints leaves the
+ * attempts of that moment with both. */
 
 void permit_judge(struct permit *permit, enum judgement judgement, bool is_slow, dur_ns retry_after,
                   struct rng *rng, mono_ns now);

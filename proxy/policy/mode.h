@@ -1,4 +1,4 @@
-/* mode.h - how a policy block acts, and what the five families of blocks are called. Shadow decides
+/* mode.h - how a policy block acts, and what the six families of blocks are called. Shadow decides
  * and counts, but never acts; a breaker can also be forced open. Constant data, any thread. */
 #ifndef OUTRIGGER_POLICY_MODE_H
 #define OUTRIGGER_POLICY_MODE_H
@@ -10,13 +10,14 @@ enum policy_mode {
     POLICY_FORCE_OPEN, /* circuitBreaker only */
 };
 
-/* The five families; the label `policy` of metrics, and the index of their places in a file. */
+/* The six families; the label `policy` of metrics, and the index of their places in a file. */
 #define POLICY_FAMILY_LIST(X)                                                                      \
     X(TIMEOUTS, timeouts)                                                                          \
     X(RETRY, retry)                                                                                \
     X(CIRCUIT_BREAKER, circuitBreaker)                                                             \
     X(BULKHEAD, bulkhead)                                                                          \
-    X(RATE_LIMIT, rateLimit)
+    X(RATE_LIMIT, rateLimit)                                                                       \
+    X(OUTLIER, outlier)
 
 enum policy_family {
 #define X(name, word) POLICY_FAMILY_##name,

@@ -6,6 +6,7 @@
 #include "policy/breaker.h"
 #include "policy/bulkhead.h"
 #include "policy/deadline.h"
+#include "policy/outlier.h"
 #include "policy/retry.h"
 #include "policy/token_bucket.h"
 
@@ -15,6 +16,7 @@ struct policy {
     struct breaker_config breaker;
     struct bulkhead_config bulkhead;
     struct rate_limit_config rate_limit;
+    struct outlier_config outlier;
     uint32_t own; /* in a rule: mask of 1 << enum policy_family of the blocks it has itself */
     const char *at[POLICY_FAMILY_COUNT]; /* "file:line" of each block, "" where absent */
 };

@@ -3,6 +3,7 @@
 #include "request/attempt_io.h"
 
 #include "base/check.h"
+#include "call/choice.h"
 #include "http/bytes.h"
 #include "http/classify.h"
 #include "http/grpc.h"
@@ -124,7 +125,7 @@ void attempt_io_start(struct request *request)
     }
     const struct attempt_order order = {
         .endpoints = endpoints,
-        .wanted = call->endpoint_seat ? call->endpoint_id : CANDIDATE_UNKNOWN,
+        .wanted = choice_is_needed(call->lane) ? call->endpoint_id : CANDIDATE_UNKNOWN,
         .repeat = repeat_of(request),
         .needs_fresh = call->needs_fresh,
         .is_tunnel = call->facts.is_tunnel || is_upgrade,

@@ -2,7 +2,8 @@
 #include "request/host.h"
 
 #include "base/check.h"
-
+#include "base/log.h"
+#include "call/choice.h"
 #include "request/request.h"
 #include "request/route.h"
 #include "upstream/balancer.h"
@@ -64,34 +65,64 @@ struct endpoint_set *host_endpoints(struct call *call)
     return destination->endpoints;
 }
 
-struct admits {
-    const struct instance *instance;
+struct chooser {
+    const struct call *call;
+    enum choice_rung rung;
     bool may_probe;
     mono_ns now;
 };
 
-static bool admits(void *context, const struct endpoint *endpoint)
+static bool may_use(void *context, const struct endpoint *endpoint)
 {
-    const struct admits *question = context;
-    return instance_endpoint_may_pass(question->instance, endpoint->id, question->may_probe,
-                                      question->now);
+    const struct chooser *chooser = context;
+    return choice_may_use(chooser->call, chooser->rung, endpoint->id, endpoint->in_flight,
+                          chooser->may_probe, chooser->now);
 }
 
-static uint64_t candidate_of(struct call *call, struct instance *instance, bool may_probe,
-                             mono_ns now)
+static const struct endpoint *choose(struct endpoint_set *endpoints, struct chooser *chooser)
 {
-    struct request *request = request_of(call);
+    const struct request *request = request_of(chooser->call);
+    const struct balancer_query query = {.rng = chooser->call->engine->rng,
+                                         .may_use = may_use,
+                                         .context = chooser,
+                                         .tried = request->attempt.tried,
+                                         .tried_count = request->attempt.tried_count};
+    const struct endpoint *endpoint = NULL;
+    for (; endpoint == NULL && chooser->rung < CHOICE_RUNGS; chooser->rung++)
+        if (choice_has_rung(chooser->call->lane, chooser->rung))
+            endpoint = balancer_pick(endpoints, &query);
+    chooser->rung--;
+    return endpoint;
+}
+
+/* Said once, when it begins. */
+static void note_panic(const struct call *call, bool is_panic)
+{
+    struct destination *destination = call->lane->target->user;
+    if (is_panic)
+        metrics_count_panic(destination->metrics);
+    if (is_panic && !destination->is_in_panic)
+        log_event(LOG_WARN, "outlier_panic", LOG_STR("target", call->lane->target->name),
+                  LOG_TEXT("every endpoint is ejected: ejections are ignored until one is back"),
+                  LOG_STR("at", call->lane->outlier->outlier_at));
+    destination->is_in_panic = is_panic;
+}
+
+static uint64_t candidate_of(struct call *call, bool may_probe, mono_ns now)
+{
     struct endpoint_set *endpoints = host_endpoints(call);
     if (endpoints == NULL || !endpoint_set_use(endpoints))
         return CANDIDATE_UNKNOWN;
-    struct admits question = {instance, may_probe, now};
-    const struct balancer_query query = {.rng = call->engine->rng,
-                                         .may_use = admits,
-                                         .context = &question,
-                                         .tried = request->attempt.tried,
-                                         .tried_count = request->attempt.tried_count};
-    const struct endpoint *endpoint = balancer_pick(endpoints, &query);
+    struct chooser chooser = {call, CHOICE_CAREFUL, may_probe, now};
+    const struct endpoint *endpoint = choose(endpoints, &chooser);
+    note_panic(call, endpoint != NULL && chooser.rung == CHOICE_PANIC);
     return endpoint ? endpoint->id : CANDIDATE_NONE;
+}
+
+static uint32_t endpoint_count_of(const struct call *call)
+{
+    const struct destination *destination = call->lane->target->user;
+    return destination->endpoints ? (uint32_t)destination->endpoints->usable_count : 0;
 }
 
 static const char *endpoint_label_of(const struct call *call, uint64_t endpoint_id)
@@ -215,6 +246,8 @@ static void show_shadows(const struct instance *instance, struct metrics_target 
         metrics_show_shadow(target, POLICY_FAMILY_BULKHEAD);
     if (instance->rate_cfg.mode == POLICY_SHADOW)
         metrics_show_shadow(target, POLICY_FAMILY_RATE_LIMIT);
+    if (instance->outlier_cfg.breaker.mode == POLICY_SHADOW)
+        metrics_show_shadow(target, POLICY_FAMILY_OUTLIER);
 }
 
 static void on_instance(struct instance *instance)
@@ -279,7 +312,9 @@ static void on_seat(struct seat *seat)
         return;
     struct instance *instance = seat->instance;
     struct metrics_target *target = ((struct destination *)instance->target->user)->metrics;
-    seat->user = metrics_instance_get(target, rule_of(instance), seat->endpoint, METRICS_BREAKER);
+    char place[128];
+    snprintf(place, sizeof place, "%s%s", seat_noun(seat), seat->endpoint);
+    seat->user = metrics_instance_get(target, rule_of(instance), place, METRICS_BREAKER);
 }
 
 static void on_seat_gone(struct seat *seat)
@@ -288,6 +323,11 @@ static void on_seat_gone(struct seat *seat)
     seat->user = NULL;
     if (metrics != NULL)
         metrics_instance_unref(&metrics, METRICS_BREAKER);
+}
+
+static void on_ejection_held(struct call *call)
+{
+    metrics_count_ejection_held(metrics_of(call));
 }
 
 static void on_transition(struct seat *seat, const struct breaker_transition *move)
@@ -302,7 +342,7 @@ static void on_transition(struct seat *seat, const struct breaker_transition *mo
         .wall_ns = loop_wall(proxy->loop),
         .target = instance->target->name,
         .instance = label,
-        .policy = policy_family_word(POLICY_FAMILY_CIRCUIT_BREAKER),
+        .policy = policy_family_word(seat->family),
         .from = breaker_state_word(move->from),
         .to = breaker_state_word(move->to),
         .reason = breaker_cause_word(move->cause),
@@ -312,7 +352,7 @@ static void on_transition(struct seat *seat, const struct breaker_transition *mo
         .window_slow = move->window.slow,
         .consecutive = move->consecutive,
         .open_for = move->to == BREAKER_OPEN ? move->open_for : 0,
-        .at = instance->at_text,
+        .at = seat->family == POLICY_FAMILY_OUTLIER ? instance->outlier_at : instance->at_text,
         .is_warning = move->to == BREAKER_OPEN || move->to == BREAKER_FORCED_OPEN,
     };
     events_publish(proxy->events, &event);
@@ -324,6 +364,7 @@ const struct call_host request_host = {
     .replay = replay_of,
     .candidate = candidate_of,
     .endpoint_label = endpoint_label_of,
+    .endpoint_count = endpoint_count_of,
     .snapshot_ref = ref_snapshot,
     .snapshot_unref = unref_snapshot,
     .on_waited = on_waited,
@@ -331,6 +372,7 @@ const struct call_host request_host = {
     .on_retry = on_retry,
     .on_retry_skipped = on_retry_skipped,
     .on_shadow = on_shadow,
+    .on_ejection_held = on_ejection_held,
     .on_transition = on_transition,
     .on_instance = on_instance,
     .on_instance_gone = drop_instance_metrics,

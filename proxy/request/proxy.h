@@ -43,6 +43,7 @@ struct destination { /* target->user: what the host keeps of a target */
     struct metrics_target *metrics;
     struct endpoint_set *endpoints;  /* made at the first attempt */
     const struct document *document; /* of the snapshot in force; NULL = none */
+    bool is_in_panic;                /* every endpoint was ejected when one was chosen last */
 };
 
 struct proxy {

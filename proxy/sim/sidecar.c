@@ -3,6 +3,7 @@
  * Stands where request/, upstream/ and net/ stand in the proxy: chooses endpoints by the power of
  * two choices, keeps connections, and turns what happens to a job into events of its call. */
 #include "base/check.h"
+#include "call/choice.h"
 #include "http/classify.h"
 #include "sim/luck.h"
 #include "sim/world.h"
@@ -55,7 +56,8 @@ static bool was_tried(const struct sim_call *call, uint32_t number)
 }
 
 struct mask {
-    const struct instance *instance; /* NULL: every endpoint will do */
+    bool is_asked; /* false: every endpoint will do */
+    enum choice_rung rung;
     bool may_probe;
     bool wants_fresh; /* none that was tried */
 };
@@ -64,9 +66,10 @@ static bool may_use(const struct sim_call *call, const struct mask *mask, uint32
 {
     if (mask->wants_fresh && was_tried(call, number))
         return false;
-    return mask->instance == NULL ||
-           instance_endpoint_may_pass(mask->instance, (uint64_t)number + 1, mask->may_probe,
-                                      call->sidecar->world->now);
+    const struct server *server = &service_of(call)->servers[number];
+    return !mask->is_asked ||
+           choice_may_use(&call->call, mask->rung, server->id, link_of(call, server)->in_flight,
+                          mask->may_probe, call->sidecar->world->now);
 }
 
 /* The rank-th endpoint that may be used. */
@@ -98,12 +101,12 @@ static struct server *pick(struct sim_call *call, const struct mask *mask)
     return link_of(call, b)->in_flight < link_of(call, a)->in_flight ? b : a;
 }
 
-static struct server *choose(struct sim_call *call, const struct instance *instance, bool may_probe)
+static struct server *choose(struct sim_call *call, struct mask *mask)
 {
-    struct mask mask = {instance, may_probe, true};
-    struct server *server = pick(call, &mask);
-    mask.wants_fresh = false;
-    return server != NULL ? server : pick(call, &mask);
+    mask->wants_fresh = true;
+    struct server *server = pick(call, mask);
+    mask->wants_fresh = false;
+    return server != NULL ? server : pick(call, mask);
 }
 
 /* ---- what the engine asks ------------------------------------------------------------------ */
@@ -136,12 +139,21 @@ static enum replayability host_replay(const struct call *call)
     return body > call->lane->policy->retry.max_body_bytes ? REPLAY_BODY_TOO_LARGE : REPLAY_OK;
 }
 
-static uint64_t host_candidate(struct call *call, struct instance *instance, bool may_probe,
-                               mono_ns now)
+static uint64_t host_candidate(struct call *call, bool may_probe, mono_ns now)
 {
+    struct mask mask = {.is_asked = true, .may_probe = may_probe};
+    const struct server *server = NULL;
     (void)now;
-    const struct server *server = choose(from_call(call), instance, may_probe);
+    for (; server == NULL && mask.rung < CHOICE_RUNGS; mask.rung++)
+        if (choice_has_rung(call->lane, mask.rung))
+            server = choose(from_call(call), &mask);
     return server != NULL ? server->id : CANDIDATE_NONE;
+}
+
+static uint32_t host_endpoint_count(const struct call *call)
+{
+    const struct sim_call *made = from_call(call);
+    return made->sidecar->world->scenario->upstreams[made->flow->upstream].endpoints;
 }
 
 static const char *host_label(const struct call *call, uint64_t endpoint_id)
@@ -241,6 +253,11 @@ static void host_target_gone(struct target *target)
     (void)target;
 }
 
+static void host_ejection_held(struct call *call)
+{
+    (void)call;
+}
+
 static void host_seat(struct seat *seat)
 {
     (void)seat;
@@ -252,6 +269,7 @@ static const struct call_host host = {
     .replay = host_replay,
     .candidate = host_candidate,
     .endpoint_label = host_label,
+    .endpoint_count = host_endpoint_count,
     .snapshot_ref = host_snapshot,
     .snapshot_unref = host_snapshot,
     .on_waited = host_waited,
@@ -259,6 +277,7 @@ static const struct call_host host = {
     .on_retry = host_retry,
     .on_retry_skipped = host_skipped,
     .on_shadow = host_shadow,
+    .on_ejection_held = host_ejection_held,
     .on_transition = host_transition,
     .on_instance = host_instance,
     .on_instance_gone = host_instance,
@@ -334,9 +353,10 @@ static void start_connect(struct sim_call *call)
 static void start_attempt(struct sim_call *call)
 {
     struct world *world = call->sidecar->world;
-    const bool is_chosen = call->call.endpoint_seat != NULL;
-    call->server = is_chosen ? &service_of(call)->servers[call->call.endpoint_id - 1]
-                             : choose(call, NULL, true);
+    struct mask any = {.is_asked = false};
+    call->server = choice_is_needed(call->call.lane)
+                       ? &service_of(call)->servers[call->call.endpoint_id - 1]
+                       : choose(call, &any);
     call->epoch++;
     if (call->tried_count < sizeof call->tried / sizeof *call->tried)
         call->tried[call->tried_count++] = call->server->number;

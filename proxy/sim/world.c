@@ -90,6 +90,8 @@ static void change(struct policy *policy, const struct policy *original,
         policy->bulkhead.mode = POLICY_OFF;
     if (variant->off & 1u << POLICY_FAMILY_RATE_LIMIT)
         policy->rate_limit.mode = POLICY_OFF;
+    if (variant->off & 1u << POLICY_FAMILY_OUTLIER)
+        policy->outlier.breaker.mode = POLICY_OFF;
     if (variant->attempts != WORLD_KEEP_ATTEMPTS)
         policy->retry.attempts = variant->attempts;
 }
@@ -136,7 +138,7 @@ static void sample_instance(const struct instance *instance, struct result_bucke
         bucket->breakers[instance->seat.breaker.state]++;
         return;
     }
-    LIST_FOREACH (link, &instance->endpoint_seats)
+    LIST_FOREACH (link, &instance->endpoints.seats)
         bucket->breakers[CONTAINER_OF(link, struct endpoint_seat, link)->seat.breaker.state]++;
 }
 

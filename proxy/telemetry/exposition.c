@@ -180,6 +180,8 @@ static const struct cells cells[METRIC_COUNT] = {
     [METRIC_REJECTIONS] = {OF_TARGET(rejections), REASON_COUNT, 0, true, 0, label_rejection},
     [METRIC_SHADOW_DECISIONS] = {OF_TARGET(shadow_decisions), POLICY_FAMILY_COUNT, 0, true, 0,
                                  label_shadow},
+    [METRIC_OUTLIER_PANICS] = {OF_TARGET(outlier_panics), 1, 0, true, 0, NULL},
+    [METRIC_EJECTIONS_HELD] = {OF_TARGET(ejections_held), 1, 0, true, 0, NULL},
     [METRIC_BREAKER_STATE] = {OF_INSTANCE(state), 1, 0, false, METRICS_BREAKER, NULL},
     [METRIC_BREAKER_TRANSITIONS] = {OF_INSTANCE(transitions), BREAKER_MOVE_COUNT, 0, true,
                                     METRICS_BREAKER, label_move},

@@ -440,7 +440,7 @@ static void drop_instance(struct metrics_instance *instance)
 }
 
 struct metrics_instance *metrics_instance_get(struct metrics_target *target, const char *rule,
-                                              const char *endpoint, uint32_t parts)
+                                              const char *place, uint32_t parts)
 {
     CHECK_OBJ(target, TARGET_MAGIC);
     INVARIANT(parts != 0 && parts < 1u << METRICS_PARTS);
@@ -450,11 +450,11 @@ struct metrics_instance *metrics_instance_get(struct metrics_target *target, con
     }
     bool is_rule = rule && rule[0];
     char name[INSTANCE_NAME_MAX];
-    snprintf(name, sizeof(name), "%s%s%s%s", is_rule ? "rule:" : "target", is_rule ? rule : "",
-             endpoint ? "/endpoint:" : "", endpoint ? endpoint : "");
+    snprintf(name, sizeof(name), "%s%s%s", is_rule ? "rule:" : "target", is_rule ? rule : "",
+             place ? place : "");
     struct metrics_instance *instance = find_instance(target, name);
     if (!instance) {
-        instance = make_instance(target, rule, endpoint != NULL, name);
+        instance = make_instance(target, rule, place != NULL, name);
     }
     if (!instance) {
         return NULL;

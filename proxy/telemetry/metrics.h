@@ -55,7 +55,8 @@ enum code_class {
     X(RETRY, retry)                                                                                \
     X(CIRCUIT_BREAKER, refuse)                                                                     \
     X(BULKHEAD, refuse)                                                                            \
-    X(RATE_LIMIT, refuse)
+    X(RATE_LIMIT, refuse)                                                                          \
+    X(OUTLIER, eject)
 
 /* Every legal move of a breaker: X(from, to, cause, is shown as zero from the start) */
 #define BREAKER_MOVE_LIST(X)                                                                       \
@@ -148,6 +149,8 @@ struct metrics_target {
     metric_cell budget_available;                      /* lazy */
     metric_cell rejections[REASON_COUNT];              /* lazy */
     metric_cell shadow_decisions[POLICY_FAMILY_COUNT]; /* lazy */
+    metric_cell outlier_panics;                        /* lazy */
+    metric_cell ejections_held;                        /* lazy */
     uint64_t name_hash;
     char name[];
 };
@@ -229,13 +232,12 @@ void metrics_rule_unref(struct metrics_rule **rule);
 /* By its name in the document; counted in place of the target's own requests, under rule="NAME". */
 
 struct metrics_instance *metrics_instance_get(struct metrics_target *target, const char *rule,
-                                              const char *endpoint, uint32_t parts);
+                                              const char *place, uint32_t parts);
 void metrics_instance_unref(struct metrics_instance **instance, uint32_t parts);
-/* The instance `target` (rule NULL or ""), or `rule:NAME`, with "/endpoint:IP:PORT" appended when
- * `endpoint`
- * ("10.0.0.7:8080") is given. `parts` says for which limiters: each may take and give back its own
- * reference; a part's series are shown while it is referenced. Give back the same `parts` that were
- * taken. */
+/* The instance `target` (rule NULL or ""), or `rule:NAME`, with `place` appended where it is given:
+ * "/endpoint:10.0.0.7:8080", "/outlier:10.0.0.7:8080". `parts` says for which limiters: each may
+ * take and give back its own reference; a part's series are shown while it is referenced. Give back
+ * the same `parts` that were taken. */
 
 void metrics_reclaim(struct metrics *metrics);
 /* Frees what no reader can see any more. Also done at every removal; call it now and then (a
@@ -308,6 +310,12 @@ void metrics_show_shadow(struct metrics_target *target, enum policy_family famil
 
 void metrics_count_shadow(struct metrics_target *target, enum policy_family family);
 /* One decision that a shadow policy would have taken. */
+
+void metrics_count_panic(struct metrics_target *target);
+/* An attempt for which ejections were ignored. */
+
+void metrics_count_ejection_held(struct metrics_target *target);
+/* An ejection that was not made: as many are ejected as may be. */
 
 void metrics_count_transition(struct metrics_instance *instance, enum breaker_state from,
                               enum breaker_state to, enum breaker_cause cause);

@@ -63,6 +63,22 @@ void metrics_count_shadow(struct metrics_target *target, enum policy_family fami
     }
 }
 
+static void count_lazy(struct metrics_target *target, metric_cell *cell)
+{
+    if (metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES, cell))
+        cell_add(cell, 1);
+}
+
+void metrics_count_panic(struct metrics_target *target)
+{
+    count_lazy(target, &target->outlier_panics);
+}
+
+void metrics_count_ejection_held(struct metrics_target *target)
+{
+    count_lazy(target, &target->ejections_held);
+}
+
 void metrics_count_transition(struct metrics_instance *instance, enum breaker_state from,
                               enum breaker_state to, enum breaker_cause cause)
 {

@@ -91,7 +91,8 @@ def test_each_field_says_where_it_comes_from(policy):
     assert fields["retry.codes"] == {"value": [502, 503, 504], "from": "default", "at": None}
     assert fields["bulkhead.mode"] == {"value": "off", "from": "absent", "at": None}
     assert fields["timeouts.deadlineHeader"]["value"] is None
-    assert said["instances"] == {"circuitBreaker": "rule:tenant", "bulkhead": "target", "rateLimit": "target"}
+    assert said["instances"] == {"circuitBreaker": "rule:tenant", "bulkhead": "target", "rateLimit": "target",
+                                 "outlier": "target"}
 
 
 def test_the_worst_case_in_numbers(policy):

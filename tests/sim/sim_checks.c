@@ -143,6 +143,7 @@ static void check_call(const struct sim_call *visit)
     INVARIANT(call->step != CALL_STEP_ATTEMPT || call->is_attempt_live);
     INVARIANT(!call->is_promised || call->line != NULL);
     INVARIANT(call->endpoint_seat == NULL || !call->is_settled);
+    INVARIANT(call->outlier_seat == NULL || !call->is_settled);
     INVARIANT((call->actions != 0) == list_is_linked(&call->ready_link));
     INVARIANT(call->step != CALL_STEP_FINISH || !timer_is_set(&call->timer));
     check_timer(call);
@@ -283,10 +284,24 @@ static void check_seat(const struct sim *sim, const struct seat *seat)
 static void check_endpoint_seat(const struct sim *sim, const struct endpoint_seat *seat)
 {
     uint32_t users = 0;
-    LIST_FOREACH (link, &sim->calls)
-        users += CONTAINER_OF(link, struct sim_call, link)->call.endpoint_seat == seat;
+    LIST_FOREACH (link, &sim->calls) {
+        const struct call *call = &CONTAINER_OF(link, struct sim_call, link)->call;
+        users += call->endpoint_seat == seat || call->outlier_seat == seat;
+    }
     INVARIANT(seat->users == users);
     check_seat(sim, &seat->seat);
+}
+
+static void check_board(const struct sim *sim, const struct endpoint_board *board)
+{
+    uint32_t ejected = 0;
+    LIST_FOREACH (link, &board->seats) {
+        const struct endpoint_seat *seat = CONTAINER_OF(link, struct endpoint_seat, link);
+        ejected += seat->seat.breaker.state != BREAKER_CLOSED;
+        check_endpoint_seat(sim, seat);
+    }
+    INVARIANT(board->count == length_of(&board->seats));
+    INVARIANT(board->ejected == ejected);
 }
 
 static bool check_instance(const struct sim *sim, const struct instance *instance)
@@ -296,9 +311,8 @@ static bool check_instance(const struct sim *sim, const struct instance *instanc
     LIST_FOREACH (link, &instance->retired_tables)
         is_over |= check_table(sim, CONTAINER_OF(link, struct room_table, retired_link));
     check_seat(sim, &instance->seat);
-    INVARIANT(instance->endpoint_seat_count == length_of(&instance->endpoint_seats));
-    LIST_FOREACH (link, &instance->endpoint_seats)
-        check_endpoint_seat(sim, CONTAINER_OF(link, struct endpoint_seat, link));
+    check_board(sim, &instance->endpoints);
+    check_board(sim, &instance->outliers);
     return is_over;
 }
 

@@ -76,6 +76,14 @@ static void breaker(struct sim *sim, struct breaker_config *cfg)
     cfg->throttled_is_failure = sim_chance(sim, 20);
 }
 
+static void outlier(struct sim *sim, struct outlier_config *cfg)
+{
+    breaker(sim, &cfg->breaker);
+    cfg->breaker.mode = random_mode(sim);
+    cfg->max_ejection_permille = (uint32_t)rng_below(&sim->rng, 1001);
+    cfg->panic = sim_chance(sim, 30) ? OUTLIER_PANIC_REFUSE : OUTLIER_PANIC_USE_ALL;
+}
+
 static void bulkhead(struct sim *sim, struct sim_snapshot *snapshot, struct bulkhead_config *cfg)
 {
     cfg->mode = random_mode(sim);
@@ -105,6 +113,7 @@ static void fill(struct sim *sim, struct sim_snapshot *snapshot, struct policy *
     breaker(sim, &policy->breaker);
     bulkhead(sim, snapshot, &policy->bulkhead);
     rate(sim, snapshot, &policy->rate_limit);
+    outlier(sim, &policy->outlier);
     policy->own = (uint32_t)rng_below(&sim->rng, 1u << POLICY_FAMILY_COUNT);
     for (int i = 0; i < POLICY_FAMILY_COUNT; i++)
         policy->at[i] = "sim.yaml:1";

@@ -1,6 +1,8 @@
 /* sim_world.c - the host of the engine, and what happens to it. See sim_world.h. */
 #include "sim_world.h"
 
+#include "call/choice.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,19 +38,32 @@ static enum replayability host_replay(const struct call *call)
     return call_from(call)->replay;
 }
 
-static uint64_t host_candidate(struct call *call, struct instance *instance, bool may_probe,
-                               mono_ns now)
+static uint64_t host_candidate(struct call *call, bool may_probe, mono_ns now)
 {
     struct sim *sim = sim_of(call->engine);
     const uint64_t first = rng_below(&sim->rng, SIM_ENDPOINTS);
     if (sim_chance(sim, 10))
         return CANDIDATE_UNKNOWN;
-    for (uint64_t i = 0; i < SIM_ENDPOINTS; i++) {
+    for (uint64_t i = 0; i < SIM_ENDPOINTS * CHOICE_RUNGS; i++) {
+        const enum choice_rung rung = (enum choice_rung)(i / SIM_ENDPOINTS);
         const uint64_t id = 1 + (first + i) % SIM_ENDPOINTS;
-        if (instance_endpoint_may_pass(instance, id, may_probe, now))
+        const uint32_t in_flight = (uint32_t)rng_below(&sim->rng, 2);
+        if (choice_has_rung(call->lane, rung) &&
+            choice_may_use(call, rung, id, in_flight, may_probe, now))
             return id;
     }
     return CANDIDATE_NONE;
+}
+
+static uint32_t host_endpoint_count(const struct call *call)
+{
+    (void)call;
+    return SIM_ENDPOINTS;
+}
+
+static void host_ejection_held(struct call *call)
+{
+    INVARIANT(call->outlier_seat != NULL);
 }
 
 static const char *host_label(const struct call *call, uint64_t endpoint_id)
@@ -165,6 +180,8 @@ static const struct call_host host = {
     .key = host_key,
     .replay = host_replay,
     .candidate = host_candidate,
+    .endpoint_count = host_endpoint_count,
+    .on_ejection_held = host_ejection_held,
     .endpoint_label = host_label,
     .snapshot_ref = host_snapshot_ref,
     .snapshot_unref = host_snapshot_unref,

@@ -74,6 +74,12 @@ static void random_policy(struct text *text)
     if (below(3) > 0)
         say(text, "  rateLimit: {requests: %u, interval: 1s, burst: %u, wait: %s}\n",
             20 + below(100), 1 + below(50), ONE_OF("0s", "100ms", "2s"));
+    if (below(2) > 0)
+        say(text,
+            "  outlier: {consecutiveFailures: %u, ejectFor: %s, maxEjectFor: 4s, probes: %u, "
+            "maxEjectionPercent: %u, panic: %s, mode: %s}\n",
+            1 + below(5), ONE_OF("100ms", "1s"), 1 + below(2), below(101),
+            ONE_OF("useAll", "refuse"), ONE_OF("enforce", "enforce", "shadow"));
 }
 
 static void random_upstream(struct text *text, const char *name, const char *calls)

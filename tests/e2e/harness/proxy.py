@@ -53,7 +53,7 @@ class Proxy:
     explicit listener, `outbound` its forward proxy port."""
 
     def __init__(self, folder, upstream=None, policy=None, *, listeners=None, spec="", documents=(), protocol=None,
-                 fd_limit=None, env=None):
+                 fd_limit=None, env=None, dns=None):
         self.folder = pathlib.Path(folder)
         self.config = self.folder / "config"
         self.config.mkdir(parents=True)
@@ -61,6 +61,7 @@ class Proxy:
         self.stderr_path = self.folder / "stderr"
         self.sanitizer_path = self.folder / "sanitizer"
         self.fd_limit, self.env = fd_limit, env or {}
+        self.options = ["--dns", dns] if dns else []
         self.exit_code = None
         self.write("proxy.yaml", self._proxy_document(upstream, listeners, spec, protocol))
         if policy is not None:
@@ -113,7 +114,7 @@ class Proxy:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
         with open(self.stderr_path, "ab") as stderr:
-            self.process = subprocess.Popen([BINARY, *(arguments or ["proxy", "-c", str(self.config)])],
+            self.process = subprocess.Popen([BINARY, *(arguments or ["proxy", "-c", str(self.config), *self.options])],
                                             stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=env,
                                             preexec_fn=limits)
         return self

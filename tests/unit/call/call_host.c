@@ -2,6 +2,7 @@
 #include "call_host.h"
 
 #include "base/check.h"
+#include "call/choice.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -101,22 +102,32 @@ static enum replayability host_replay(const struct call *call)
     return visit_of(call)->replay;
 }
 
-static uint64_t host_candidate(struct call *call, struct instance *instance, bool may_probe,
-                               mono_ns now)
+static uint64_t host_candidate(struct call *call, bool may_probe, mono_ns now)
 {
     const struct world *world = visit_of(call)->world;
-    for (size_t i = 0; i < world->endpoint_count; i++)
-        if (instance_endpoint_may_pass(instance, world->endpoints[i], may_probe, now))
-            return world->endpoints[i];
+    for (enum choice_rung rung = CHOICE_CAREFUL; rung < CHOICE_RUNGS; rung++)
+        for (size_t i = 0; i < world->endpoint_count && choice_has_rung(call->lane, rung); i++)
+            if (choice_may_use(call, rung, world->endpoints[i], world->in_flight[i], may_probe,
+                               now))
+                return world->endpoints[i];
     return world->endpoint_count == 0 ? CANDIDATE_UNKNOWN : CANDIDATE_NONE;
+}
+
+static uint32_t host_endpoint_count(const struct call *call)
+{
+    return (uint32_t)visit_of(call)->world->endpoint_count;
+}
+
+static void host_ejection_held(struct call *call)
+{
+    visit_of(call)->world->held++;
 }
 
 static const char *host_label(const struct call *call, uint64_t endpoint_id)
 {
     static const char *const labels[] = {"10.0.0.0:80", "10.0.0.1:80", "10.0.0.2:80",
                                          "10.0.0.3:80"};
-    (void)call;
-    return labels[endpoint_id % 4];
+    return visit_of(call)->world->left >> endpoint_id % 32 & 1 ? "" : labels[endpoint_id % 4];
 }
 
 static void host_snapshot_ref(void *snapshot)
@@ -221,6 +232,8 @@ static const struct call_host host = {
     .key = host_key,
     .replay = host_replay,
     .candidate = host_candidate,
+    .endpoint_count = host_endpoint_count,
+    .on_ejection_held = host_ejection_held,
     .endpoint_label = host_label,
     .snapshot_ref = host_snapshot_ref,
     .snapshot_unref = host_snapshot_unref,

@@ -41,7 +41,10 @@ struct world {
     struct list visits;
     uint64_t endpoints[WORLD_ENDPOINTS]; /* what `candidate` may offer; none: CANDIDATE_UNKNOWN */
     size_t endpoint_count;
-    bool is_reply_slow; /* the test says `deliver` for replies too */
+    uint32_t in_flight[WORLD_ENDPOINTS]; /* what the balancer knows of endpoints[i] */
+    uint32_t left;                       /* mask of ids that are no longer the target's */
+    int held;                            /* ejections that were not made */
+    bool is_reply_slow;                  /* the test says `deliver` for replies too */
     uint32_t snapshot_refs;
     int ready_signals;
     int targets_live, lanes_live, instances_live, seats_live;

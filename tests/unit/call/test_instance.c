@@ -1,6 +1,7 @@
 #include "call_host.h"
 
 #include "base/check.h"
+#include "call/choice.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -155,13 +156,13 @@ Test(instance, has_breakers_for_a_bounded_number_of_endpoints)
     world_open(&w);
     struct instance *instance = w.target->instance;
     struct endpoint_seat *first = NULL;
-    for (uint64_t id = 1; id <= INSTANCE_ENDPOINT_SEATS; id++) {
-        struct endpoint_seat *seat = instance_endpoint_seat(instance, id, "10.9.9.9:80", w.now);
+    for (uint64_t id = 1; id <= BOARD_SEATS; id++) {
+        struct endpoint_seat *seat = board_seat(&instance->endpoints, id, "10.9.9.9:80", w.now);
         cr_assert_not_null(seat);
         seat->users++;
         first = first ? first : seat;
     }
-    cr_assert_null(instance_endpoint_seat(instance, 1000, "10.9.9.9:80", w.now));
+    cr_assert_null(board_seat(&instance->endpoints, 1000, "10.9.9.9:80", w.now));
     w.endpoint_count = 1;
     w.endpoints[0] = 1000;
     struct visit *a = world_call(&w);
@@ -175,15 +176,21 @@ Test(instance, has_breakers_for_a_bounded_number_of_endpoints)
     answer(b, 500);
     first->users = 0;
     seat_force(&first->seat, BREAKER_FORCED_OPEN, w.now);
-    cr_assert_null(instance_endpoint_seat(instance, 1000, "10.9.9.9:80", w.now),
+    cr_assert_null(board_seat(&instance->endpoints, 1000, "10.9.9.9:80", w.now),
                    "an open one has something to say");
     seat_force(&first->seat, BREAKER_CLOSED, w.now);
-    struct endpoint_seat *seat = instance_endpoint_seat(instance, 1000, "10.9.9.9:80", w.now);
+    struct endpoint_seat *seat = board_seat(&instance->endpoints, 1000, "10.9.9.9:80", w.now);
     cr_assert_not_null(seat);
-    cr_assert_eq(instance->endpoint_seat_count, (uint32_t)INSTANCE_ENDPOINT_SEATS);
-    cr_assert_eq(instance_endpoint_seat(instance, 1000, "10.9.9.9:80", w.now), seat);
-    LIST_FOREACH (link, &instance->endpoint_seats)
+    cr_assert_eq(instance->endpoints.count, (uint32_t)BOARD_SEATS);
+    cr_assert_eq(board_seat(&instance->endpoints, 1000, "10.9.9.9:80", w.now), seat);
+    LIST_FOREACH (link, &instance->endpoints.seats)
         CONTAINER_OF(link, struct endpoint_seat, link)->users = 0;
+}
+
+static bool is_offered(uint64_t endpoint_id)
+{
+    const struct call asks = {.lane = w.target->lanes[0]};
+    return choice_may_use(&asks, CHOICE_PANIC, endpoint_id, 0, true, w.now);
 }
 
 Test(instance, masks_endpoints_only_where_a_breaker_of_theirs_refuses)
@@ -191,18 +198,18 @@ Test(instance, masks_endpoints_only_where_a_breaker_of_theirs_refuses)
     by_endpoint(1);
     world_open(&w);
     struct instance *instance = w.target->instance;
-    cr_assert(instance_endpoint_may_pass(instance, 4, true, w.now), "never seen");
+    cr_assert(is_offered(4), "never seen");
     answer(world_call(&w), 500);
-    cr_assert_not(instance_endpoint_may_pass(instance, 4, true, w.now));
+    cr_assert_not(is_offered(4));
     w.policy.breaker.mode = POLICY_SHADOW;
     world_reload(&w);
-    cr_assert(instance_endpoint_may_pass(instance, 4, true, w.now));
+    cr_assert(is_offered(4));
     struct visit *a = world_call(&w);
     cr_assert_eq(w.shadows[POLICY_FAMILY_CIRCUIT_BREAKER], 1);
     answer(a, 200);
     w.policy.breaker.mode = POLICY_OFF;
     world_reload(&w);
-    cr_assert(instance_endpoint_may_pass(instance, 4, true, w.now));
+    cr_assert(is_offered(4));
     cr_assert_not(instance_is_by_endpoint(instance));
     w.policy.breaker.mode = POLICY_FORCE_OPEN;
     world_reload(&w);

@@ -190,7 +190,7 @@ Test(memory, that_fails_for_an_endpoint_leaves_it_unjudged)
 {
     cr_assert_eq(add(&w.target), OK);
     fails_in = 0;
-    cr_assert_null(instance_endpoint_seat(w.target->instance, 1, "10.0.0.1:80", w.now));
+    cr_assert_null(board_seat(&w.target->instance->endpoints, 1, "10.0.0.1:80", w.now));
     fails_in = NEVER;
-    cr_assert_not_null(instance_endpoint_seat(w.target->instance, 1, "10.0.0.1:80", w.now));
+    cr_assert_not_null(board_seat(&w.target->instance->endpoints, 1, "10.0.0.1:80", w.now));
 }

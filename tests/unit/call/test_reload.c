@@ -234,14 +234,14 @@ Test(reload, starts_empty_with_another_scope)
     cr_assert_eq(b->call.endpoint_id, 2u);
     w.policy.breaker.scope = BREAKER_SCOPE_TARGET;
     world_reload(&w);
-    cr_assert_eq(w.target->instance->endpoint_seat_count, 2u, "both are still worked for");
+    cr_assert_eq(w.target->instance->endpoints.count, 2u, "both are still worked for");
     cr_assert(instance_is_closed(w.target->instance));
     answer(a, 500);
     answer(b, 500);
     cr_assert(instance_is_closed(w.target->instance), "results of an earlier generation");
     w.policy.breaker.scope = BREAKER_SCOPE_ENDPOINT;
     world_reload(&w);
-    cr_assert_eq(w.target->instance->endpoint_seat_count, 0u);
+    cr_assert_eq(w.target->instance->endpoints.count, 0u);
 }
 
 Test(reload, with_another_scope_and_force_open_is_forced_open)

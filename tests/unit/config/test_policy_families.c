@@ -88,6 +88,7 @@ static void expect_absent(const struct policy *policy)
     cr_assert_eq(policy->breaker.mode, POLICY_OFF);
     cr_assert_eq(policy->bulkhead.mode, POLICY_OFF);
     cr_assert_eq(policy->rate_limit.mode, POLICY_OFF);
+    cr_assert_eq(policy->outlier.breaker.mode, POLICY_OFF);
     expect_retry_defaults(&policy->retry);
     expect_breaker_defaults(&policy->breaker);
     expect_bulkhead_defaults(&policy->bulkhead);
@@ -104,10 +105,25 @@ Test(defaults, of_absent_blocks_are_off_but_for_two_timeouts)
     policy_set_unref(&set);
 }
 
+static void expect_outlier_defaults(const struct outlier_config *outlier)
+{
+    cr_assert_eq(outlier->breaker.mode, POLICY_ENFORCE);
+    cr_assert_eq(outlier->breaker.consecutive_failures, 5);
+    cr_assert_eq(outlier->breaker.failure_permille, 0);
+    cr_assert_eq(outlier->breaker.slow_permille, 0);
+    cr_assert_eq(outlier->breaker.open_for, 5 * NS_PER_S);
+    cr_assert_eq(outlier->breaker.max_open_for, 60 * NS_PER_S);
+    cr_assert_eq(outlier->breaker.open_jitter_permille, 200);
+    cr_assert_eq(outlier->breaker.half_open_requests, 1);
+    cr_assert_eq(outlier->max_ejection_permille, 500);
+    cr_assert_eq(outlier->panic, OUTLIER_PANIC_USE_ALL);
+}
+
 Test(defaults, of_present_blocks_are_the_ones_shown)
 {
     struct policy_set *set = loaded_spec(
-        "timeouts: {}, retry: {}, circuitBreaker: {}, bulkhead: {}, rateLimit: {requests: 5}");
+        "timeouts: {}, retry: {}, circuitBreaker: {}, bulkhead: {}, rateLimit: {requests: 5}, "
+        "outlier: {}");
     const struct policy *policy = policy_of(set);
     cr_assert_eq(policy->timeouts.mode, POLICY_ENFORCE);
     cr_assert_eq(policy->timeouts.connect, NS_PER_S);
@@ -129,6 +145,7 @@ Test(defaults, of_present_blocks_are_the_ones_shown)
     cr_assert_eq(policy->rate_limit.key.kind, KEY_NONE);
     cr_assert_eq(policy->rate_limit.key.max_keys, 10000);
     cr_assert_not(policy->rate_limit.has_headers);
+    expect_outlier_defaults(&policy->outlier);
     cr_assert_eq(policy->own, (1u << POLICY_FAMILY_COUNT) - 1);
     for (int i = 0; i < POLICY_FAMILY_COUNT; i++)
         cr_assert_str_eq(policy->at[i], "t.yaml:1");

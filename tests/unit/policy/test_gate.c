@@ -9,6 +9,7 @@
 #define BREAKER_BIT (1u << POLICY_FAMILY_CIRCUIT_BREAKER)
 #define BUCKET_BIT (1u << POLICY_FAMILY_RATE_LIMIT)
 #define BULKHEAD_BIT (1u << POLICY_FAMILY_BULKHEAD)
+#define OUTLIER_BIT (1u << POLICY_FAMILY_OUTLIER)
 
 static struct gate_story story;
 
@@ -274,7 +275,7 @@ Test(gate_shadow, limiters_never_veto_and_say_what_they_would_have_done)
     story.gate.bulkhead_mode = POLICY_SHADOW;
     const struct gate_verdict verdict = gate_story_ask(&story);
     cr_assert(verdict.may_pass);
-    cr_assert_eq(verdict.shadow_refusals, BREAKER_BIT | BUCKET_BIT | BULKHEAD_BIT);
+    cr_assert_eq(verdict.shadow_refusals, BREAKER_BIT | BUCKET_BIT | BULKHEAD_BIT | OUTLIER_BIT);
     cr_assert_eq(verdict.refusing_breakers, 0);
 }
 

@@ -189,10 +189,15 @@ Test(permit, of_a_first_attempt_may_probe_a_late_breaker_and_of_a_retry_may_not)
     cr_assert(permit_is_probe(&first));
 }
 
-Test(permit, has_no_place_for_a_third_breaker, .signal = SIGABRT)
+Test(permit, tells_a_third_breaker_nothing)
 {
+    struct breaker third;
     struct permit permit = gate_story_take(&story);
-    permit_add_breaker(&permit, &story.breakers[0], story.now);
+    breaker_init(&third, &story.breakers[0].cfg, story.now);
+    permit_add_breaker(&permit, &third, story.now);
+    gate_story_end(&story, &permit, JUDGED_FAILURE);
+    cr_assert_eq(third.consecutive, 0);
+    cr_assert_eq(story.breakers[0].consecutive, 1);
 }
 
 Test(permit, that_is_judged_takes_no_breaker, .signal = SIGABRT)

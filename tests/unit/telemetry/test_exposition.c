@@ -171,6 +171,8 @@ Test(exposition, shows_every_row_of_the_table_with_its_labels)
     metrics_count_request(target, NULL, 200, FATE_SUCCESS);
     metrics_count_shadow(target, POLICY_FAMILY_RETRY);
     metrics_set_retry_budget(target, 1);
+    metrics_count_panic(target);
+    metrics_count_ejection_held(target);
     char *page = page_of(metrics, EXPOSITION_PROMETHEUS);
 #define METRIC(id, name, kind, unit, level, labels, help) check_row(page, name, labels);
 #include "telemetry/metrics.def"

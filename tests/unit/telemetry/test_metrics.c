@@ -98,7 +98,7 @@ Test(metrics, show_shadow_decisions_from_zero_once_a_policy_is_in_shadow)
 Test(metrics, show_every_state_of_a_breaker_and_one_of_them_is_on)
 {
     struct metrics_instance *instance =
-        metrics_instance_get(target, "charge", "10.0.0.7:8080", METRICS_BREAKER);
+        metrics_instance_get(target, "charge", "/endpoint:10.0.0.7:8080", METRICS_BREAKER);
     metrics_count_transition(instance, BREAKER_CLOSED, BREAKER_OPEN, BREAKER_CAUSE_SLOW_CALLS);
     const char *place = "outrigger_circuit_breaker_state{target=\"payments:8080\","
                         "instance=\"rule:charge/endpoint:10.0.0.7:8080\"";
@@ -239,7 +239,7 @@ Test(metrics, stay_under_the_caps_of_a_target_a_rule_and_an_endpoint_whatever_ha
     struct metrics_instance *const instances[3] = {
         metrics_instance_get(target, NULL, NULL, all),
         metrics_instance_get(target, "charge", NULL, all),
-        metrics_instance_get(target, NULL, "10.0.0.7:8080", METRICS_BREAKER)};
+        metrics_instance_get(target, NULL, "/endpoint:10.0.0.7:8080", METRICS_BREAKER)};
     do_everything(rule, instances);
     unsigned of_endpoint = page_count(metrics, "/endpoint:10.0.0.7:8080\"");
     unsigned of_rule =
@@ -271,8 +271,8 @@ Test(metrics, lose_no_call_of_a_rule_that_has_no_room_for_its_series)
 
 Test(metrics, give_no_endpoint_more_than_a_breaker)
 {
-    cr_assert_null(
-        metrics_instance_get(target, NULL, "10.0.0.7:8080", METRICS_BREAKER | METRICS_BULKHEAD));
+    cr_assert_null(metrics_instance_get(target, NULL, "/endpoint:10.0.0.7:8080",
+                                        METRICS_BREAKER | METRICS_BULKHEAD));
     EXPECT_NO(metrics, "/endpoint:");
     EXPECT_LINE(metrics, "outrigger_series_dropped_total 1");
 }
@@ -369,7 +369,7 @@ Test(metrics, come_and_go_while_the_admin_thread_reads, .timeout = 60)
         struct metrics_target *passing = metrics_target_get(metrics, name);
         struct metrics_rule *rule = metrics_rule_get(passing, "r");
         struct metrics_instance *instance =
-            metrics_instance_get(passing, "r", "10.0.0.1:80", METRICS_BREAKER);
+            metrics_instance_get(passing, "r", "/endpoint:10.0.0.1:80", METRICS_BREAKER);
         metrics_count_request(passing, rule, 200, FATE_SUCCESS);
         metrics_count_transition(instance, BREAKER_CLOSED, BREAKER_OPEN,
                                  BREAKER_CAUSE_FAILURE_RATE);
