@@ -191,10 +191,18 @@ static size_t feed_all(struct h1_front *front, struct span bytes)
     return used;
 }
 
+static void connection_lost(struct h1_front *front)
+{
+    if (front->state == H1_FRONT_CALL || front->state == H1_FRONT_TUNNEL)
+        front->base.handler->on_hangup(&front->base);
+    else
+        close_front(front, STREAM_END_ORDERLY);
+}
+
 static void keep_rest(struct h1_front *front, struct span rest)
 {
     if (rest.len > 0 && !is_closed(front) && inbox_add(&front->in, rest) != OK)
-        close_front(front, STREAM_END_RESET);
+        connection_lost(front);
 }
 
 static void received(struct h1_front *front, struct span bytes)
@@ -205,7 +213,7 @@ static void received(struct h1_front *front, struct span bytes)
         return;
     }
     if (inbox_add(&front->in, bytes) != OK) {
-        close_front(front, STREAM_END_RESET);
+        connection_lost(front);
         return;
     }
     front_next(front);
@@ -216,14 +224,6 @@ static void front_next(struct h1_front *front)
     const size_t used = feed_all(front, inbox_span(&front->in));
     if (!is_closed(front) && used > 0 && used <= inbox_length(&front->in))
         inbox_consume(&front->in, used);
-}
-
-static void connection_lost(struct h1_front *front)
-{
-    if (front->state == H1_FRONT_CALL || front->state == H1_FRONT_TUNNEL)
-        front->base.handler->on_hangup(&front->base);
-    else
-        close_front(front, STREAM_END_ORDERLY);
 }
 
 static void on_next_task(struct loop_task *task)
