@@ -165,7 +165,7 @@ static void note_for_access_log(struct call *call, enum outcome outcome, dur_ns 
     struct request *request = request_of(call);
     const bool has_head = call->reason == REASON_NONE && outcome != OUTCOME_CANCELLED;
     const unsigned class = has_head ? (unsigned)call->head.status / 100 : 0;
-    if (request->attempts == NULL)
+    if (request->attempt_count == 0)
         request->attempts =
             arena_alloc(&request->arena, ACCESS_ATTEMPTS_MAX * sizeof *request->attempts);
     if (request->attempt_count++ >= ACCESS_ATTEMPTS_MAX || request->attempts == NULL)

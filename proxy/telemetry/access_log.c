@@ -50,8 +50,9 @@ static const char *or_null(const char *text)
 
 static void add_attempts(struct log_line *line, const struct access_entry *entry)
 {
-    size_t shown =
-        entry->attempt_count < ACCESS_ATTEMPTS_MAX ? entry->attempt_count : ACCESS_ATTEMPTS_MAX;
+    size_t shown = entry->attempts == NULL                      ? 0 /* no memory for them */
+                   : entry->attempt_count < ACCESS_ATTEMPTS_MAX ? entry->attempt_count
+                                                                : ACCESS_ATTEMPTS_MAX;
     log_line_open(line, "attempts", '[');
     for (size_t i = 0; i < shown; i++) {
         const struct access_attempt *attempt = &entry->attempts[i];
