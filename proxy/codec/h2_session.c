@@ -79,6 +79,50 @@ void h2_codec_free(struct codec *codec)
     free(h2);
 }
 
+/* ---- nghttp2's memory ----
+ * nghttp2 1.52 frees DATA that it has no memory to queue, and its stream holds it all the same: the
+ * end of the stream would free it again. So what is freed meanwhile is spared, and goes with the
+ * stream. */
+
+static void *ng_malloc(size_t size, void *context)
+{
+    (void)context;
+    return malloc(size);
+}
+
+static void *ng_calloc(size_t count, size_t size, void *context)
+{
+    (void)context;
+    return calloc(count, size);
+}
+
+static void *ng_realloc(void *pointer, size_t size, void *context)
+{
+    (void)context;
+    return realloc(pointer, size);
+}
+
+static void ng_free(void *pointer, void *context)
+{
+    struct h2_session *session = context;
+    if (session->is_submitting && pointer != NULL && session->spared == NULL)
+        session->spared = pointer;
+    else
+        free(pointer);
+}
+
+int h2_session_submit_data(struct h2_session *session, int32_t id,
+                           const nghttp2_data_provider *data)
+{
+    session->is_submitting = true;
+    const int status = nghttp2_submit_data(session->ng, NGHTTP2_FLAG_END_STREAM, id, data);
+    session->is_submitting = false;
+    if (status != NGHTTP2_ERR_NOMEM)
+        free(session->spared);
+    session->spared = NULL;
+    return status;
+}
+
 static int submit_settings(struct h2_session *session)
 {
     const struct codec *codec = session->codec;
@@ -125,10 +169,11 @@ enum err h2_session_start(struct h2_session *session, const struct h2_role *role
     list_init(&session->chores);
     list_init(&session->dead);
     loop_task_init(&session->task, on_task);
+    nghttp2_mem mem = {session, ng_malloc, ng_free, ng_calloc, ng_realloc};
     const int status =
         role->side == H2_DOWNSTREAM
-            ? nghttp2_session_server_new2(&session->ng, h2->callbacks, session, h2->options)
-            : nghttp2_session_client_new2(&session->ng, h2->callbacks, session, h2->options);
+            ? nghttp2_session_server_new3(&session->ng, h2->callbacks, session, h2->options, &mem)
+            : nghttp2_session_client_new3(&session->ng, h2->callbacks, session, h2->options, &mem);
     if (status != 0)
         return ERR_NO_MEMORY;
     if (submit_settings(session) != 0) {

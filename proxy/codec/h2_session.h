@@ -89,6 +89,8 @@ struct h2_session {
     mono_ns wrote_at;  /* last byte that the socket took */
     mono_ns pinged_at; /* a PING of ours is unanswered since; MONO_NEVER */
     mono_ns ending_at;
+    void *spared;       /* what nghttp2 frees in nghttp2_submit_data, and may still hold */
+    bool is_submitting; /* in there */
     bool is_socket_gone;
     bool is_condemned;  /* to be ended with `code` when nghttp2 has returned */
     bool is_going_away; /* a GOAWAY of either side: no new streams */
@@ -121,6 +123,10 @@ void h2_session_on_socket_closed(struct stream *stream);
 
 void h2_session_feed(struct h2_session *session, struct span bytes);
 /* What came from the peer. */
+
+int h2_session_submit_data(struct h2_session *session, int32_t id,
+                           const nghttp2_data_provider *data);
+/* nghttp2_submit_data; a failure does no harm. */
 
 void h2_session_schedule(struct h2_session *session);
 /* Chores and writing, at the end of this turn. */

@@ -218,8 +218,7 @@ static void push(struct h2_stream *stream)
     }
     if (inbox_length(&stream->out) == 0 && !stream->is_ended)
         return;
-    stream->has_item = nghttp2_submit_data(stream->session->ng, NGHTTP2_FLAG_END_STREAM, stream->id,
-                                           &provider) == 0;
+    stream->has_item = h2_session_submit_data(stream->session, stream->id, &provider) == 0;
 }
 
 /* nghttp2 asks how much of its frame we fill. DATA that has all been asked for leaves nghttp2's
