@@ -45,6 +45,12 @@ void h2_session_condemn(struct h2_session *session, uint32_t code, enum defence 
     h2_session_schedule(session);
 }
 
+void h2_session_must(struct h2_session *session, int status)
+{
+    if (nghttp2_is_fatal(status))
+        h2_session_condemn(session, NGHTTP2_INTERNAL_ERROR, DEFENCE_COUNT, "no memory");
+}
+
 void h2_session_give_up(struct h2_session *session, enum defence defence, enum reason reason,
                         const char *detail)
 {
@@ -193,8 +199,9 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
         return 0;
     struct h2_stream *stream = stream_of(ng, frame->hd.stream_id);
     if (is_request && stream == NULL && session->stream_count >= stream_limit(session)) {
-        (void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                        NGHTTP2_REFUSED_STREAM);
+        h2_session_must(session,
+                        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                                  NGHTTP2_REFUSED_STREAM));
         note_begun(session, frame->hd.stream_id);
         return 0;
     }
@@ -297,7 +304,7 @@ static int on_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_
     (void)flags;
     h2_guard_earn_data(&session->guard, len);
     if (stream == NULL || stream->is_retired || session->is_condemned)
-        (void)nghttp2_session_consume(ng, id, len);
+        h2_session_must(session, nghttp2_session_consume(ng, id, len));
     else
         h2_stream_received(stream, span_make((const char *)bytes, len));
     return 0;

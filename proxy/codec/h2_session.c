@@ -316,7 +316,8 @@ void h2_session_end(struct h2_session *session, uint32_t code, const char *detai
     session->detail = detail;
     session->lost_reason =
         code == NGHTTP2_NO_ERROR ? REASON_CONNECTION_RESET : REASON_PROTOCOL_ERROR;
-    (void)nghttp2_session_terminate_session(session->ng, code);
+    if (nghttp2_session_terminate_session(session->ng, code) != 0)
+        outbox_fail(&session->out); /* no GOAWAY, then: just the end */
     tell_streams(session);
     if (session->role->on_lost != NULL)
         session->role->on_lost(

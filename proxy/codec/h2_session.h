@@ -136,6 +136,10 @@ void h2_session_condemn(struct h2_session *session, uint32_t code, enum defence 
 /* Ended soon, with a GOAWAY of that code; counted, and said in the log. May be called from
  * anywhere. `detail` says what to do about it. */
 
+void h2_session_must(struct h2_session *session, int status);
+/* `status` of nghttp2: without memory something is never sent, so the session is condemned, or its
+ * peer would wait for ever. */
+
 void h2_session_give_up(struct h2_session *session, enum defence defence, enum reason reason,
                         const char *detail);
 /* The same for a peer that would not hear us: it is lost at once. */

@@ -49,7 +49,7 @@ static void credit_session(struct h2_session *session, size_t bytes)
     session->owed_bytes += bytes;
     if (session->held_bytes > H2_HELD_MAX || session->owed_bytes == 0 || session->state != H2_OPEN)
         return;
-    (void)nghttp2_session_consume_connection(session->ng, session->owed_bytes);
+    h2_session_must(session, nghttp2_session_consume_connection(session->ng, session->owed_bytes));
     session->owed_bytes = 0;
 }
 
@@ -89,8 +89,9 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t code)
     struct h2_session *session = stream->session;
     const bool is_over = stream->is_closed || stream->id < 0;
     if (!is_over && session->state == H2_OPEN)
-        (void)nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, stream->id,
-                                        stream->is_faulty ? NGHTTP2_PROTOCOL_ERROR : code);
+        h2_session_must(
+            session, nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, stream->id,
+                                               stream->is_faulty ? NGHTTP2_PROTOCOL_ERROR : code));
     h2_stream_retire(stream);
 }
 
@@ -120,7 +121,7 @@ void h2_stream_closed(struct h2_stream *stream)
 
 static void no_memory(struct h2_stream *stream)
 {
-    h2_session_condemn(stream->session, NGHTTP2_INTERNAL_ERROR, DEFENCE_COUNT, "no memory");
+    h2_session_must(stream->session, NGHTTP2_ERR_NOMEM);
 }
 
 static int nghttp2_head(struct h2_stream *stream, const struct h2_fields *fields, uint8_t flags)
@@ -147,7 +148,7 @@ void h2_stream_head(struct h2_stream *stream, const struct h2_fields *fields, bo
 void h2_stream_interim(struct h2_stream *stream, const struct h2_fields *fields)
 {
     if (!stream->is_closed && !stream->is_ended && stream->session->state == H2_OPEN)
-        (void)nghttp2_head(stream, fields, NGHTTP2_FLAG_NONE);
+        h2_session_must(stream->session, nghttp2_head(stream, fields, NGHTTP2_FLAG_NONE));
     h2_session_schedule(stream->session);
 }
 
@@ -202,7 +203,8 @@ static void submit_trailers(struct h2_stream *stream)
     struct h2_fields fields;
     h2_fields_init(&fields, h2_scratch_fields(stream->session), H2_FIELDS_MAX);
     h2_fields_lines(&fields, inbox_span(&stream->trailers_out));
-    (void)nghttp2_submit_trailer(stream->session->ng, stream->id, fields.list, fields.count);
+    h2_session_must(stream->session, nghttp2_submit_trailer(stream->session->ng, stream->id,
+                                                            fields.list, fields.count));
     stream->has_item = true; /* nothing may follow */
 }
 
@@ -218,7 +220,9 @@ static void push(struct h2_stream *stream)
     }
     if (inbox_length(&stream->out) == 0 && !stream->is_ended)
         return;
-    stream->has_item = h2_session_submit_data(stream->session, stream->id, &provider) == 0;
+    const int status = h2_session_submit_data(stream->session, stream->id, &provider);
+    h2_session_must(stream->session, status);
+    stream->has_item = status == 0;
 }
 
 /* nghttp2 asks how much of its frame we fill. DATA that has all been asked for leaves nghttp2's
@@ -275,7 +279,8 @@ static void credit_stream(struct h2_stream *stream, size_t bytes)
     stream->debt += (uint32_t)bytes;
     if (!stream->is_reading || stream->debt == 0)
         return;
-    (void)nghttp2_session_consume_stream(stream->session->ng, stream->id, stream->debt);
+    h2_session_must(stream->session,
+                    nghttp2_session_consume_stream(stream->session->ng, stream->id, stream->debt));
     stream->debt = 0;
 }
 

@@ -41,8 +41,9 @@ static void sweep_ping(struct h2_session *session, mono_ns now)
     if (session->stream_count == 0 ||
         mono_since(now, session->heard_at) < limits->keep_alive_interval)
         return;
+    if (nghttp2_submit_ping(session->ng, NGHTTP2_FLAG_NONE, NULL) != 0)
+        return; /* no memory: a peer that was not asked is not blamed */
     session->pinged_at = now;
-    (void)nghttp2_submit_ping(session->ng, NGHTTP2_FLAG_NONE, NULL);
     h2_session_schedule(session);
 }
 
@@ -56,10 +57,11 @@ static void sweep_going_away(struct h2_session *session, mono_ns now)
     }
     if (session->is_last_id_sent)
         return;
+    if (nghttp2_submit_goaway(session->ng, NGHTTP2_FLAG_NONE,
+                              nghttp2_session_get_last_proc_stream_id(session->ng),
+                              NGHTTP2_NO_ERROR, NULL, 0) != 0)
+        return; /* no memory: said at the next look */
     session->is_last_id_sent = true;
-    (void)nghttp2_submit_goaway(session->ng, NGHTTP2_FLAG_NONE,
-                                nghttp2_session_get_last_proc_stream_id(session->ng),
-                                NGHTTP2_NO_ERROR, NULL, 0);
     h2_session_schedule(session);
 }
 
