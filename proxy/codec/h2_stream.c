@@ -121,6 +121,7 @@ void h2_stream_closed(struct h2_stream *stream)
 
 static void no_memory(struct h2_stream *stream)
 {
+    stream->is_broken = true;
     h2_session_must(stream->session, NGHTTP2_ERR_NOMEM);
 }
 
@@ -164,7 +165,7 @@ void h2_stream_headers_sent(struct h2_stream *stream, bool is_end)
 
 void h2_stream_send(struct h2_stream *stream, struct span bytes)
 {
-    if (bytes.len == 0 || stream->is_closed || stream->is_ended)
+    if (bytes.len == 0 || stream->is_closed || stream->is_ended || stream->is_broken)
         return;
     if (inbox_length(&stream->out) == 0) {
         stream->queued_turn = this_turn(stream);
@@ -182,13 +183,13 @@ void h2_stream_send(struct h2_stream *stream, struct span bytes)
 
 void h2_stream_end(struct h2_stream *stream, struct span trailers)
 {
-    if (stream->is_ended || stream->is_closed)
+    if (stream->is_ended || stream->is_closed || stream->is_broken)
         return;
-    stream->is_ended = true;
     if (inbox_add(&stream->trailers_out, trailers) != OK) {
         no_memory(stream);
         return;
     }
+    stream->is_ended = true;
     if (stream->is_open && !stream->has_item)
         add_chore(stream, CHORE_PUSH);
 }
@@ -310,13 +311,14 @@ static void tell_end(struct h2_stream *stream, struct span trailers)
 
 void h2_stream_peer_ended(struct h2_stream *stream, struct span trailers)
 {
-    stream->is_peer_ended = true;
-    if (inbox_length(&stream->in) == 0) {
-        tell_end(stream, trailers);
+    const bool is_held = inbox_length(&stream->in) > 0;
+    if (is_held && inbox_add(&stream->trailers_in, trailers) != OK) {
+        no_memory(stream);
         return;
     }
-    if (inbox_add(&stream->trailers_in, trailers) != OK)
-        no_memory(stream);
+    stream->is_peer_ended = true;
+    if (!is_held)
+        tell_end(stream, trailers);
 }
 
 void h2_stream_read(struct h2_stream *stream, bool is_wanted)

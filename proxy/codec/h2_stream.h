@@ -46,6 +46,7 @@ struct h2_stream {
     bool is_peer_ended : 1; /* END_STREAM of the peer */
     bool is_end_told : 1;   /* and all before it was delivered */
     bool is_peer_reset : 1; /* RST_STREAM of the peer */
+    bool is_broken : 1;     /* bytes of ours were lost for want of memory: it must not end well */
     bool is_faulty : 1;     /* what the peer sent on it was refused: reset with PROTOCOL_ERROR */
     bool is_closed : 1;     /* nghttp2 knows it no more */
     bool is_retired : 1;    /* nobody of ours wants it any more */
