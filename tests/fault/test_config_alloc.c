@@ -1,118 +1,13 @@
 /* Loading policies when the n-th allocation fails, for every n: ours, libyaml's and libc's. No
- * crash, nothing lost, and always the same answer. This program's own malloc stands before the real
- * one (the sanitizer's, where there is one). */
+ * crash, nothing lost, and always the same answer. */
+#include "alloc_faults.h"
 #include "config/load.h"
 
 #include <criterion/criterion.h>
-#include <dlfcn.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define NEVER SIZE_MAX
-#define EARLY_BYTES 4096 /* dlsym itself may allocate before it has told us where to */
-
-static void *(*real_malloc)(size_t);
-static void *(*real_calloc)(size_t, size_t);
-static void *(*real_realloc)(void *, size_t);
-static void (*real_free)(void *);
-
-static char early[EARLY_BYTES];
-static size_t early_used;
-
-static size_t fail_at = NEVER; /* the allocation that fails, counted from 0 */
-static bool fails_on;          /* and all after it */
-static bool is_counting;
-static size_t allocations;
-static long live; /* allocated and not freed while counting */
-
-static void *early_alloc(size_t size)
-{
-    size_t start = (early_used + 15) & ~(size_t)15;
-    if (start + size > sizeof early)
-        abort();
-    early_used = start + size;
-    return early + start;
-}
-
-static bool is_early(const void *pointer)
-{
-    return (const char *)pointer >= early && (const char *)pointer < early + sizeof early;
-}
-
-static bool resolve(void)
-{
-    static bool is_resolving;
-    if (real_free)
-        return true;
-    if (is_resolving)
-        return false;
-    is_resolving = true;
-    *(void **)&real_malloc = dlsym(RTLD_NEXT, "malloc");
-    *(void **)&real_calloc = dlsym(RTLD_NEXT, "calloc");
-    *(void **)&real_realloc = dlsym(RTLD_NEXT, "realloc");
-    *(void **)&real_free = dlsym(RTLD_NEXT, "free");
-    is_resolving = false;
-    return true;
-}
-
-static bool fails(void)
-{
-    if (!is_counting)
-        return false;
-    size_t index = allocations++;
-    if (index != fail_at && !(fails_on && index > fail_at))
-        return false;
-    errno = ENOMEM;
-    return true;
-}
-
-static void *counted(void *pointer)
-{
-    live += is_counting && pointer;
-    return pointer;
-}
-
-void *malloc(size_t size)
-{
-    if (!resolve())
-        return early_alloc(size);
-    return fails() ? NULL : counted(real_malloc(size));
-}
-
-void *calloc(size_t count, size_t size)
-{
-    if (!resolve())
-        return early_alloc(count * size); /* zero, as static memory is */
-    return fails() ? NULL : counted(real_calloc(count, size));
-}
-
-void *realloc(void *pointer, size_t size)
-{
-    if (!resolve() || is_early(pointer))
-        abort();
-    if (fails())
-        return NULL;
-    void *moved = real_realloc(pointer, size);
-    return pointer ? moved : counted(moved);
-}
-
-void free(void *pointer)
-{
-    if (pointer == NULL || is_early(pointer) || !resolve())
-        return;
-    live -= is_counting;
-    real_free(pointer);
-}
-
-char *strdup(const char *text) /* a sanitizer's own would not ask our malloc */
-{
-    size_t size = strlen(text) + 1;
-    char *copy = malloc(size);
-    return copy ? memcpy(copy, text, size) : NULL;
-}
 
 /* ---- what is loaded
  * ---------------------------------------------------------------------------------------------- */
@@ -178,26 +73,22 @@ static enum err load_once(enum err load(struct policy_set **, struct diagnostics
     struct policy_set *set = NULL;
     struct diagnostics diag;
     diagnostics_init(&diag);
-    fail_at = n;
-    fails_on = and_all_after;
-    allocations = 0;
-    live = 0;
-    is_counting = true;
+    faults_start(FAULTS_OF_ALL, n, and_all_after);
     enum err e = load(&set, &diag);
     bool has_set = set != NULL;
     policy_set_unref(&set);
     diagnostics_fini(&diag);
-    is_counting = false;
+    const long lost = faults_lost();
     cr_assert_eq(has_set, e == OK);
-    cr_assert_eq(live, 0, "allocation %zu of %zu fails: %ld are lost", n, allocations, live);
+    cr_assert_eq(lost, 0, "allocation %zu of %zu fails: %ld are lost", n, faults_counted(), lost);
     return e;
 }
 
 static void load_with_each_failure(enum err load(struct policy_set **, struct diagnostics *),
                                    enum err wanted, bool and_all_after)
 {
-    cr_assert_eq(load_once(load, NEVER, false), wanted);
-    size_t all = allocations;
+    cr_assert_eq(load_once(load, FAULTS_NEVER, false), wanted);
+    size_t all = faults_counted();
     cr_assert_gt(all, 20);
     for (size_t n = 0; n < all; n++)
         cr_assert_eq(load_once(load, n, and_all_after), ERR_NO_MEMORY, "allocation %zu of %zu", n,
