@@ -23,3 +23,16 @@ def test_the_quickstart_shows_the_difference(peer):
     assert float(seen["outage", "with Outrigger"][6]) < 100 < float(seen["outage", "without"][6])  # p50 in ms
     assert int(seen["outage", "with Outrigger"][8]) < int(seen["outage", "without"][8])  # calls at nginx
     assert "closed -> open" in done.stdout
+
+
+def test_three_bad_endpoints_of_ten_are_not_seen(peer):
+    peer("dnsmasq"), peer("h2load")
+    done = subprocess.run([EXAMPLES / "bad-endpoints/run", "--calls", "20000"], capture_output=True, text=True,
+                          timeout=120, stdin=subprocess.DEVNULL, env={**os.environ, "OUTRIGGER": BINARY})
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = re.compile(r"^\s*(all ten healthy|three bad, \w+ \w+)\s+20,000\s+([\d.]+) %\s+[\d.]+ ms\s+([\d.]+) ms", re.M)
+    seen = {found[1]: (float(found[2]), float(found[3])) for found in row.finditer(done.stdout)}
+    assert seen["all ten healthy"][0] == 100
+    assert seen["three bad, default policy"][0] >= 99.9
+    assert seen["three bad, default policy"][1] < 1000  # p99 in ms: far from the 3 s that a hanging endpoint takes
+    assert seen["three bad, without outlier"][0] < 99
