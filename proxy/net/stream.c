@@ -17,14 +17,19 @@
 
 static uint8_t desired_events(const struct stream *stream)
 {
+    const unsigned flags = stream->wanted | stream->demanded;
+    const unsigned events =
+        (flags & STREAM_READABLE ? UV_READABLE : 0) | (flags & STREAM_WRITABLE ? UV_WRITABLE : 0);
     if (stream->state == STREAM_CONNECTING) {
         return stream->has_handle ? UV_WRITABLE : 0;
+    }
+    if (stream->state == STREAM_GREETING) {
+        return (uint8_t)events;
     }
     if (stream->state != STREAM_OPEN) {
         return 0;
     }
-    return (uint8_t)((stream->wanted & STREAM_READABLE ? UV_READABLE : 0) |
-                     (stream->wanted & STREAM_WRITABLE ? UV_WRITABLE : 0) |
+    return (uint8_t)(events |
                      (stream->has_hung_up
                           ? 0
                           : UV_DISCONNECT)); /* level-triggered: once seen, it would never end */
@@ -50,12 +55,26 @@ static void start(struct stream *stream, struct loop *loop, int fd,
 
 /* ---- events ---- */
 
+void stream_greeted(struct stream *stream, enum reason reason)
+{
+    stream->state = reason == REASON_NONE ? STREAM_OPEN : STREAM_BROKEN;
+    update_interest(stream);
+    if (stream->class->on_want != NULL) {
+        stream->class->on_want(stream);
+    }
+    stream->on_connected(stream, reason);
+}
+
 static void finish_connect(struct stream *stream, int error)
 {
     stream->error = error;
-    stream->state = error == 0 ? STREAM_OPEN : STREAM_BROKEN;
-    update_interest(stream);
-    stream->on_connected(stream, tcp_connect_reason(error));
+    if (error == 0 && stream->class->greet != NULL) {
+        stream->state = STREAM_GREETING;
+        update_interest(stream);
+        stream->class->greet(stream, 0);
+        return;
+    }
+    stream_greeted(stream, tcp_connect_reason(error));
 }
 
 static void on_connect_decided(struct loop_task *task)
@@ -74,6 +93,18 @@ static int connect_error(const struct stream *stream)
     return error;
 }
 
+static void on_poll_before_open(struct stream *stream, unsigned flags)
+{
+    if (stream->state == STREAM_CONNECTING) {
+        finish_connect(stream, connect_error(stream));
+    } else if (stream->state == STREAM_GREETING) {
+        update_interest(stream);
+        if ((flags & stream->demanded) != 0) {
+            stream->class->greet(stream, flags);
+        }
+    }
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct stream *stream = CONTAINER_OF(poll, struct stream, poll);
@@ -83,12 +114,15 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         stream->armed = 0;
         events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
     }
-    if (__builtin_expect(stream->state == STREAM_CONNECTING, 0)) {
-        finish_connect(stream, connect_error(stream));
-        return;
-    }
     flags |= events & UV_READABLE ? STREAM_READABLE : 0;
     flags |= events & UV_WRITABLE ? STREAM_WRITABLE : 0;
+    if (__builtin_expect(stream->state != STREAM_OPEN, 0)) {
+        on_poll_before_open(stream, flags);
+        return;
+    }
+    if (__builtin_expect(stream->demanded != 0, 0)) {
+        flags = stream->class->on_poll(stream, flags);
+    }
     flags &= stream->wanted;
     if (__builtin_expect((events & UV_DISCONNECT) != 0 && !stream->has_hung_up, 0)) {
         stream->has_hung_up = true;
@@ -157,6 +191,17 @@ void stream_connect(struct stream *stream, struct loop *loop, const struct socka
     update_interest(stream);
 }
 
+void stream_refuse(struct stream *stream, struct loop *loop, int error,
+                   stream_connect_callback on_connected, stream_closed_callback on_closed)
+{
+    start(stream, loop, -1, on_closed);
+    stream->on_connected = on_connected;
+    stream->state = STREAM_CONNECTING;
+    stream->error = error;
+    stream->task.run = on_connect_decided;
+    loop_defer(loop, &stream->task);
+}
+
 void stream_set_callback(struct stream *stream, stream_callback on_event)
 {
     CHECK_OBJ(stream, STREAM_MAGIC);
@@ -202,20 +247,43 @@ static void close_with(struct stream *stream, enum stream_ending ending)
         return;
     }
     let_go(stream);
-    if (stream->fd >= 0) {
-        stream->class->close(stream, ending);
-        stream->fd = -1;
-    }
+    stream->class->close(stream, ending);
+    stream->fd = -1;
 }
 
 int stream_take_fd(struct stream *stream)
 {
     CHECK_OBJ(stream, STREAM_MAGIC);
     INVARIANT(stream->state == STREAM_OPEN);
+    INVARIANT(stream->tls == NULL); /* its bytes mean nothing without the keys: stream_adopt */
     const int fd = stream->fd;
     let_go(stream);
     stream->fd = -1;
     return fd;
+}
+
+enum err stream_adopt(struct stream *stream, struct stream *from, stream_callback on_event,
+                      stream_closed_callback on_closed)
+{
+    struct tls *tls = from->tls;
+    const struct stream_class *class = from->class;
+    const uint8_t demanded = from->demanded;
+    enum err result;
+    from->tls = NULL;
+    from->class = &tcp_class;
+    const int fd = stream_take_fd(from);
+    result = stream_open(stream, from->loop, fd, on_event, on_closed);
+    stream->class = class;
+    stream->tls = tls;
+    stream->demanded = demanded;
+    if (result != OK) {
+        stream->fd = fd;
+        class->close(stream, STREAM_END_RESET);
+        stream->fd = -1;
+        return result;
+    }
+    update_interest(stream);
+    return OK;
 }
 
 void stream_close(struct stream *stream)
@@ -234,6 +302,17 @@ void stream_want_apply(struct stream *stream)
 {
     CHECK_OBJ(stream, STREAM_MAGIC);
     if (stream->state != STREAM_CLOSED) {
+        update_interest(stream);
+        if (stream->class->on_want != NULL) {
+            stream->class->on_want(stream);
+        }
+    }
+}
+
+void stream_demand(struct stream *stream, unsigned flags)
+{
+    if (stream->demanded != flags && stream->state != STREAM_CLOSED) {
+        stream->demanded = (uint8_t)flags;
         update_interest(stream);
     }
 }

@@ -16,7 +16,7 @@
  * descriptor is gone; the memory stays the stream's until on_closed. No function here calls back
  * from inside itself.
  * A class (stream_class) is how bytes reach the socket: plain TCP and Unix sockets are tcp.c and
- * are called directly. */
+ * are called directly; TLS is tls.h. */
 #ifndef OUTRIGGER_NET_STREAM_H
 #define OUTRIGGER_NET_STREAM_H
 
@@ -43,6 +43,7 @@ enum stream_flag {
 enum stream_state {
     STREAM_CLOSED = 0, /* no descriptor; before open, and from stream_close on */
     STREAM_CONNECTING, /* stream_connect has been called, its callback has not */
+    STREAM_GREETING,   /* the socket is connected; the class talks with the peer (TLS) */
     STREAM_BROKEN,     /* the connect failed; only stream_close is left */
     STREAM_OPEN,       /* events flow */
 };
@@ -54,6 +55,7 @@ enum stream_ending {
 };
 
 struct stream;
+struct tls;
 typedef void (*stream_callback)(struct stream *stream, unsigned flags);
 typedef void (*stream_connect_callback)(struct stream *stream, enum reason reason);
 typedef void (*stream_closed_callback)(struct stream *stream);
@@ -66,6 +68,15 @@ struct stream_class {
     bool (*is_dead)(struct stream *stream);
     bool (*has_ended)(struct stream *stream);
     void (*close)(struct stream *stream, enum stream_ending ending);
+    /* fd may be -1, when there never was one. The following are NULL for classes without a filter.
+     */
+    void (*greet)(struct stream *stream, unsigned flags);
+    /* STREAM_GREETING has begun (no flags), or something that is demanded has come; ends with
+     * stream_greeted */
+    unsigned (*on_poll)(struct stream *stream, unsigned flags);
+    /* sees what has come while something is demanded; returns what the owner may see of it */
+    void (*on_want)(struct stream *stream);
+    /* the owner wants something else than before */
 };
 
 struct stream {
@@ -74,6 +85,7 @@ struct stream {
     int error;        /* errno of the last STREAM_FAILED or failed connect; 0 */
     uint8_t state;    /* enum stream_state */
     uint8_t wanted;   /* READABLE, WRITABLE: what the owner wants */
+    uint8_t demanded; /* READABLE, WRITABLE: what the class itself needs to hear of */
     uint8_t armed;    /* uv events that epoll watches now */
     bool has_hung_up; /* HANGUP has been seen */
     bool has_handle;  /* `poll` has been initialised */
@@ -84,6 +96,7 @@ struct stream {
     stream_closed_callback on_closed;
     struct list interest;  /* in loop->interests while `armed` is not what it should be */
     struct loop_task task; /* a connect that is already decided, or a close without a handle */
+    struct tls *tls;       /* NULL for streams without; owned */
     uv_poll_t poll;
 };
 
@@ -113,11 +126,26 @@ void stream_reset(struct stream *stream);
  * whole. */
 
 int stream_take_fd(struct stream *stream);
-/* Of an open stream: as stream_close, but the descriptor stays open and is the caller's, who may
- * open another stream with it at once. */
+/* Of an open stream without TLS: as stream_close, but the descriptor stays open and is the
+ * caller's, who may open another stream with it at once. */
+
+enum err MUST_CHECK stream_adopt(struct stream *stream, struct stream *from,
+                                 stream_callback on_event, stream_closed_callback on_closed);
+/* Moves an open connection, TLS and all, from one owner's stream to another's: as stream_close on
+ * `from`, whose on_closed still comes, and as stream_open on `stream`. On an error (as stream_open)
+ * the connection is closed, and on_closed of `stream` will not come. */
 
 void stream_want_apply(struct stream *stream);
 /* Slow half of stream_want. */
+
+void stream_refuse(struct stream *stream, struct loop *loop, int error,
+                   stream_connect_callback on_connected, stream_closed_callback on_closed);
+/* A stream_connect that fails with `error` (errno) before there is a socket. */
+
+void stream_demand(struct stream *stream, unsigned flags);
+void stream_greeted(struct stream *stream, enum reason reason);
+/* For classes: what on_poll needs to hear of; the end of STREAM_GREETING, which calls on_connected
+ * and so may close the stream. */
 
 void stream_interest_flush(struct list *interests);
 /* For the loop, before it waits: tells epoll what the streams in `interests` want by now, and

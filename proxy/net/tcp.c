@@ -77,6 +77,9 @@ static bool tcp_has_ended(struct stream *stream)
 
 static void tcp_close(struct stream *stream, enum stream_ending ending)
 {
+    if (stream->fd < 0) {
+        return;
+    }
     if (ending == STREAM_END_RESET) {
         const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once,
