@@ -30,9 +30,11 @@ bool tls_memory_has_failed(void)
     return has_failed;
 }
 
-void tls_memory_fail_after(long calls)
+long tls_memory_fail_after(long calls)
 {
+    const long left = calls_left;
     calls_left = calls;
+    return left;
 }
 
 /* Out of line, so that the usual calloc touches one thread-local word. */

@@ -20,9 +20,9 @@ void tls_memory_start(void);
 void tls_memory_begin(void);
 bool tls_memory_has_failed(void);
 
-void tls_memory_fail_after(long calls);
+long tls_memory_fail_after(long calls);
 /* For tests: the allocation after so many more fails, in this thread, once; -1: none. Does nothing
- * where is_watched is false. */
+ * where is_watched is false. What was left of the count before. */
 
 bool tls_memory_is_watched(void);
 /* Whether failures can be seen at all: not under a sanitizer, which brings its own allocator (and

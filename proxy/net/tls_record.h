@@ -20,7 +20,6 @@
 
 #include "base/err.h"
 
-#include <mbedtls/chachapoly.h>
 #include <mbedtls/gcm.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,13 +43,12 @@ struct tls_key {
     uint64_t count; /* of records so far: the nonce of the next one */
     uint8_t iv[12]; /* the first 4 with GCM */
     union {
-        mbedtls_gcm_context gcm;
-        mbedtls_chachapoly_context chacha;
+        mbedtls_gcm_context *gcm; /* its tables are 700 bytes and cost a microsecond */
+        uint8_t chacha[32];       /* needs no preparation, so none is kept */
     } as;
 };
 
-/* Both directions of a connection. On the heap and never moved: mbedTLS's contexts may point into
- * themselves. */
+/* Both directions of a connection. */
 struct tls_keys {
     struct tls_key read;
     struct tls_key write;
@@ -64,7 +62,7 @@ size_t tls_cipher_iv_bytes(enum tls_cipher cipher);
 enum err MUST_CHECK tls_key_init(struct tls_key *key, enum tls_cipher cipher, const uint8_t *secret,
                                  const uint8_t *iv, uint64_t count);
 /* `count`: records already made under this key (the Finished message is the first). ERR_NO_MEMORY
- * leaves nothing to fini. */
+ * (GCM only) leaves nothing to fini. */
 
 void tls_key_fini(struct tls_key *key);
 /* Wipes it. */
