@@ -261,7 +261,7 @@ static void explain(struct tls_handshake *handshake, int status)
             "the upstream answered with something that is not TLS (first byte 0x%02x): is this its "
             "port for TLS?",
             passing->first);
-    } else if (status == MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION) {
+    } else if (status == TLS_MBED_BAD_VERSION) {
         fail(
             handshake, REASON_TLS_FAILURE,
             "the upstream speaks only TLS 1.1 or older, which is no longer safe: let it speak 1.2");

@@ -37,6 +37,8 @@ extern _Thread_local struct tls_secrets *tls_secrets_wanted;
 
 #if MBEDTLS_VERSION_MAJOR < 3
 
+#define TLS_MBED_BAD_VERSION MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
+
 static inline int tls_mbed_parse_key(mbedtls_pk_context *key, const unsigned char *pem, size_t len)
 {
     return mbedtls_pk_parse_key(key, pem, len, NULL, 0);
@@ -100,6 +102,8 @@ static inline bool tls_mbed_take_session(mbedtls_ssl_context *ssl, mbedtls_ssl_s
 }
 
 #else
+
+#define TLS_MBED_BAD_VERSION MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION
 
 static inline int tls_mbed_parse_key(mbedtls_pk_context *key, const unsigned char *pem, size_t len)
 {

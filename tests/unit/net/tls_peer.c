@@ -13,6 +13,53 @@
 #include <string.h>
 #include <unistd.h>
 
+/* ---- what differs between mbedTLS 2.28 and 3.x ---- */
+
+static unsigned char serials;
+
+#if MBEDTLS_VERSION_MAJOR < 3
+
+static void set_serial(mbedtls_x509write_cert *cert)
+{
+    mbedtls_mpi serial;
+    mbedtls_mpi_init(&serial);
+    cr_assert_eq(mbedtls_mpi_lset(&serial, ++serials), 0);
+    cr_assert_eq(mbedtls_x509write_crt_set_serial(cert, &serial), 0);
+    mbedtls_mpi_free(&serial);
+}
+
+/* Or a server would not show a certificate that is not for servers. */
+static void forget_usage(mbedtls_x509_crt *cert)
+{
+    cert->ext_types &= ~MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE;
+}
+
+static void speak_tls_1_1(mbedtls_ssl_config *config)
+{
+    mbedtls_ssl_conf_max_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_2);
+}
+
+#else
+
+static void set_serial(mbedtls_x509write_cert *cert)
+{
+    unsigned char serial = ++serials;
+    cr_assert_eq(mbedtls_x509write_crt_set_serial_raw(cert, &serial, 1), 0);
+}
+
+static void forget_usage(mbedtls_x509_crt *cert)
+{
+    cert->MBEDTLS_PRIVATE(ext_types) &= ~MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE;
+}
+
+static void speak_tls_1_1(mbedtls_ssl_config *config)
+{
+    (void)config;
+    cr_skip_test("mbedTLS 3 has no TLS 1.1");
+}
+
+#endif
+
 /* ---- certificates ---- */
 
 static void make_key(mbedtls_pk_context *key, int rsa_bits)
@@ -85,8 +132,6 @@ void identity_make(struct identity *identity, const struct identity_options *opt
     mbedtls_x509write_cert cert;
     mbedtls_pk_context key;
     mbedtls_pk_context issuer_key;
-    mbedtls_mpi serial;
-    static int count;
     const bool is_self = options->issuer == NULL;
     snprintf(subject, sizeof(subject), "CN=%s", options->name);
     snprintf(issuer, sizeof(issuer), "CN=%s", is_self ? options->name : options->issuer_name);
@@ -97,8 +142,6 @@ void identity_make(struct identity *identity, const struct identity_options *opt
                                         strlen(options->issuer->key) + 1),
                      0);
     }
-    mbedtls_mpi_init(&serial);
-    cr_assert_eq(mbedtls_mpi_lset(&serial, ++count), 0);
     mbedtls_x509write_crt_init(&cert);
     mbedtls_x509write_crt_set_version(&cert, MBEDTLS_X509_CRT_VERSION_3);
     mbedtls_x509write_crt_set_md_alg(&cert, options->hash != MBEDTLS_MD_NONE ? options->hash
@@ -107,7 +150,7 @@ void identity_make(struct identity *identity, const struct identity_options *opt
     mbedtls_x509write_crt_set_issuer_key(&cert, is_self ? &key : &issuer_key);
     cr_assert_eq(mbedtls_x509write_crt_set_subject_name(&cert, subject), 0);
     cr_assert_eq(mbedtls_x509write_crt_set_issuer_name(&cert, issuer), 0);
-    cr_assert_eq(mbedtls_x509write_crt_set_serial(&cert, &serial), 0);
+    set_serial(&cert);
     cr_assert_eq(mbedtls_x509write_crt_set_validity(
                      &cert, options->from != NULL ? options->from : "20200101000000",
                      options->until != NULL ? options->until : "20991231235959"),
@@ -120,7 +163,6 @@ void identity_make(struct identity *identity, const struct identity_options *opt
     cr_assert_eq(
         mbedtls_pk_write_key_pem(&key, (unsigned char *)identity->key, sizeof(identity->key)), 0);
     mbedtls_x509write_crt_free(&cert);
-    mbedtls_mpi_free(&serial);
     mbedtls_pk_free(&key);
     mbedtls_pk_free(&issuer_key);
 }
@@ -227,7 +269,7 @@ static void parse_identity(struct peer *peer)
     cr_assert_eq(tls_mbed_parse_key(&peer->key, (const unsigned char *)identity->key,
                                     strlen(identity->key) + 1),
                  0);
-    peer->cert.ext_types &= ~MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE; /* or it would not show it */
+    forget_usage(&peer->cert);
     cr_assert_eq(mbedtls_ssl_conf_own_cert(&peer->config, &peer->cert, &peer->key), 0);
 }
 
@@ -245,8 +287,7 @@ static void configure(struct peer *peer)
         mbedtls_ssl_conf_ciphersuites(config, options->suites);
     }
     if (options->speaks_tls_1_1_only) {
-        mbedtls_ssl_conf_max_version(config, MBEDTLS_SSL_MAJOR_VERSION_3,
-                                     MBEDTLS_SSL_MINOR_VERSION_2);
+        speak_tls_1_1(config);
     }
     if (options->alpn != NULL) {
         cr_assert_eq(mbedtls_ssl_conf_alpn_protocols(config, options->alpn), 0);
