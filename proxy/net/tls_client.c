@@ -17,13 +17,14 @@
 
 /* Fastest first: mbedTLS does ChaCha20 at 1.5 times the speed of AES (no carry-less multiply with
  * its AES code). Every server that speaks any of these may choose by its own order. */
-static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-                             MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-                             MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-                             MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-                             MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-                             MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-                             0};
+static const int suites[] = {
+    TLS_MBED_SUITES_1_3 MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    0};
 
 /* For every certificate of a chain: no SHA-1, no RSA below 2048 bits, no rare curve. */
 static const mbedtls_x509_crt_profile profile = {
@@ -113,7 +114,7 @@ static enum err check_options(const struct tls_client_options *options, struct t
 {
     const bool has_cert = options->cert.path != NULL || options->cert.text != NULL;
     const bool has_key = options->key.path != NULL || options->key.text != NULL;
-    if (options->min_version == TLS_1_3) {
+    if (options->min_version == TLS_1_3 && !TLS_MBED_HAS_1_3) {
         tls_problem_set(problem, "minVersion",
                         "TLS 1.3 is not to be had with this build (mbedTLS " MBEDTLS_VERSION_STRING
                         "): leave minVersion at 1.2, with which only ECDHE and AEAD are used");
@@ -134,6 +135,7 @@ static enum err load_files(struct tls_client *client, const struct tls_client_op
     enum err result = OK;
     client->has_own_cert = options->cert.path != NULL || options->cert.text != NULL;
     client->skips_verification = options->skips_verification;
+    client->is_1_3 = options->min_version == TLS_1_3;
     if (!options->skips_verification) {
         result = tls_pem_authorities(&options->ca, &client->ca, problem);
     }
@@ -151,7 +153,7 @@ static enum err configure(struct tls_client *client)
         return ERR_NO_MEMORY;
     }
     mbedtls_ssl_conf_rng(config, tls_random, NULL);
-    tls_mbed_configure(config);
+    tls_mbed_configure(config, client->is_1_3);
     mbedtls_ssl_conf_ciphersuites(config, suites);
     mbedtls_ssl_conf_cert_profile(config, &profile);
     mbedtls_ssl_conf_authmode(config, client->skips_verification ? MBEDTLS_SSL_VERIFY_NONE

@@ -11,9 +11,11 @@
  *          ... stream_connect_tls with it (tls.h) ...
  *          tls_client_unref(&client);
  *
- * What it insists on is not a choice: TLS 1.2, ECDHE, AEAD, certificates with SHA-256 and RSA keys
- * of 2048 bits or better, for servers, in their time, from an authority that we trust, and with the
- * name that was asked for. skips_verification gives up the last four, and nothing of the rest.
+ * What it insists on is not a choice: TLS 1.2 (or 1.3 alone, where that is asked for: its sessions
+ * are not resumed, so each connection is a full handshake), ECDHE, AEAD, certificates with SHA-256
+ * and RSA keys of 2048 bits or better, for servers, in their time, from an authority that we trust,
+ * and with the name that was asked for. skips_verification gives up the last four, and nothing of
+ * the rest.
  *
  * tls_client_new reads files and parses a hundred authorities (some 10 ms): not for the loop.
  * Holding and letting go is safe from any thread. */

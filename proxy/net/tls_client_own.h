@@ -16,6 +16,7 @@ struct tls_client {
     atomic_uint refs;
     bool skips_verification;
     bool has_own_cert;
+    bool is_1_3;
     char *server_name;        /* or NULL */
     char *trust;              /* where the authorities come from, for messages */
     char **subject_alt_names; /* NULL-terminated, or NULL */

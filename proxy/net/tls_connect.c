@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TLS_MAGIC 0x544c5353U
-
 static void on_step(struct tls_job *job);
 
 /* ---- life ---- */

@@ -72,6 +72,9 @@ enum err tls_start(void)
 {
     static const unsigned char who[] = "outrigger";
     tls_memory_start();
+    if (!tls_mbed_start()) {
+        return ERR_SYSTEM;
+    }
     mbedtls_entropy_init(&chance.entropy);
     mbedtls_ctr_drbg_init(&chance.generator);
     if (mbedtls_ctr_drbg_seed(&chance.generator, mbedtls_entropy_func, &chance.entropy, who,
@@ -87,6 +90,7 @@ void tls_stop(void)
 {
     mbedtls_ctr_drbg_free(&chance.generator);
     mbedtls_entropy_free(&chance.entropy);
+    tls_mbed_stop();
 }
 
 /* ---- workers ---- */

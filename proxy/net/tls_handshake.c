@@ -215,7 +215,9 @@ static void explain_alert(struct tls_handshake *handshake)
     const struct tls_passing *passing = &handshake->passing;
     const int alert = passing->alert_len == 2 && !passing->is_sealed ? passing->alert[1] : -1;
     const char *name = alert_name(alert);
-    if (alert == 112) {
+    if (alert < 0) {
+        fail(handshake, REASON_TLS_FAILURE, "the upstream ended the handshake with a sealed alert");
+    } else if (alert == 112) {
         fail(handshake, REASON_TLS_NAME_MISMATCH,
              "the upstream has no certificate for the name %s (alert %s): check serverName",
              handshake->server_name, name);
@@ -318,11 +320,11 @@ static int set_up(struct tls_handshake *handshake)
 
 static bool find_cipher(const char *suite, enum tls_cipher *cipher)
 {
-    if (strstr(suite, "-WITH-CHACHA20-POLY1305-SHA256") != NULL) {
+    if (strstr(suite, "-CHACHA20-POLY1305-SHA256") != NULL) {
         *cipher = TLS_CHACHA20_POLY1305;
-    } else if (strstr(suite, "-WITH-AES-128-GCM-SHA256") != NULL) {
+    } else if (strstr(suite, "-AES-128-GCM-SHA256") != NULL) {
         *cipher = TLS_AES_128_GCM;
-    } else if (strstr(suite, "-WITH-AES-256-GCM-SHA384") != NULL) {
+    } else if (strstr(suite, "-AES-256-GCM-SHA384") != NULL) {
         *cipher = TLS_AES_256_GCM;
     } else {
         return false;
@@ -331,29 +333,28 @@ static bool find_cipher(const char *suite, enum tls_cipher *cipher)
 }
 
 /* RFC 5246 section 6.3: client key, server key, client iv, server iv; AEAD has no MAC keys. */
-static struct tls_keys *keys_new(enum tls_cipher cipher, const uint8_t *block)
+static enum err init_1_2(struct tls_keys *keys, enum tls_cipher cipher, const uint8_t *block)
 {
     const size_t key_len = tls_cipher_key_bytes(cipher);
     const uint8_t *iv = block + 2 * key_len;
-    struct tls_keys *keys = malloc(sizeof(*keys));
-    if (keys == NULL) {
-        return NULL;
+    enum err result = tls_key_init(&keys->write, cipher, block, iv, FIRST_COUNT);
+    if (result == OK) {
+        result = tls_key_init(&keys->read, cipher, block + key_len,
+                              iv + tls_cipher_iv_bytes(cipher), FIRST_COUNT);
     }
-    if (tls_key_init(&keys->write, cipher, block, iv, FIRST_COUNT) != OK) {
-        free(keys);
-        return NULL;
-    }
-    if (tls_key_init(&keys->read, cipher, block + key_len, iv + tls_cipher_iv_bytes(cipher),
-                     FIRST_COUNT) != OK) {
-        tls_key_fini(&keys->write);
-        free(keys);
-        return NULL;
-    }
-    return keys;
+    return result;
 }
 
-static bool derive_keys(struct tls_handshake *handshake, enum tls_cipher cipher)
+static bool derive_keys_1_3(struct tls_handshake *handshake, enum tls_cipher cipher)
 {
+    const struct tls_secrets *secrets = &handshake->secrets;
+    return tls_key_init_1_3(&handshake->keys->write, cipher, secrets->client_traffic) == OK &&
+           tls_key_init_1_3(&handshake->keys->read, cipher, secrets->server_traffic) == OK;
+}
+
+static bool derive_keys_1_2(struct tls_handshake *handshake, enum tls_cipher cipher)
+{
+    bool is_done = false;
     const struct tls_secrets *secrets = &handshake->secrets;
     const size_t len = 2 * tls_cipher_key_bytes(cipher) + 2 * tls_cipher_iv_bytes(cipher);
     uint8_t block[KEY_BLOCK_MAX];
@@ -362,10 +363,21 @@ static bool derive_keys(struct tls_handshake *handshake, enum tls_cipher cipher)
     memcpy(randoms + 32, secrets->client_random, 32);
     if (mbedtls_ssl_tls_prf(secrets->prf, secrets->master, MASTER_BYTES, "key expansion", randoms,
                             sizeof(randoms), block, len) == 0) {
-        handshake->keys = keys_new(cipher, block);
+        is_done = init_1_2(handshake->keys, cipher, block) == OK;
     }
     mbedtls_platform_zeroize(block, sizeof(block));
-    return handshake->keys != NULL;
+    return is_done;
+}
+
+/* What was made of them before something failed goes with the handshake. */
+static bool derive_keys(struct tls_handshake *handshake, enum tls_cipher cipher)
+{
+    handshake->keys = calloc(1, sizeof(*handshake->keys));
+    if (handshake->keys == NULL) {
+        return false;
+    }
+    return handshake->secrets.traffic_len > 0 ? derive_keys_1_3(handshake, cipher)
+                                              : derive_keys_1_2(handshake, cipher);
 }
 
 static void keep_session(struct tls_handshake *handshake)
@@ -395,7 +407,9 @@ static void finish(struct tls_handshake *handshake)
     const struct tls_secrets *secrets = &handshake->secrets;
     const char *suite = mbedtls_ssl_get_ciphersuite(&handshake->ssl);
     enum tls_cipher cipher;
-    if (secrets->times != 1 || suite == NULL || !find_cipher(suite, &cipher)) {
+    const bool is_1_3 = secrets->traffic_len > 0;
+    if (secrets->times != (is_1_3 ? 0 : 1) || suite == NULL || !find_cipher(suite, &cipher) ||
+        (is_1_3 && secrets->traffic_len != tls_traffic_bytes(cipher))) {
         fail(handshake, REASON_TLS_FAILURE,
              "the handshake ended with a cipher that was not offered");
         return;
@@ -408,7 +422,9 @@ static void finish(struct tls_handshake *handshake)
         return;
     }
     handshake->result = TLS_STEP_DONE;
-    keep_session(handshake);
+    if (!is_1_3) { /* whose tickets come later, when mbedTLS is gone */
+        keep_session(handshake);
+    }
 }
 
 void tls_handshake_step(struct tls_handshake *handshake)

@@ -1,5 +1,6 @@
-/* tls_own.h - the inside of a TLS stream, for tls_connect.c (until it is open) and tls_stream.c
- * (then). Example: stream->tls->greeting is NULL once the handshake is over. The loop's thread. */
+/* tls_own.h - the inside of a TLS stream, for tls_connect.c (until it is open) and tls_stream.c,
+ * tls_send.c, tls_hear.c (then). Example: stream->tls->greeting is NULL once the handshake is over.
+ * The loop's thread. */
 #ifndef OUTRIGGER_NET_TLS_OWN_H
 #define OUTRIGGER_NET_TLS_OWN_H
 
@@ -10,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define TLS_MAGIC 0x544c5353U
 
 /* A handshake and its step. It outlives the stream that closes while a worker has it. */
 struct tls_greeting {
@@ -44,6 +47,8 @@ struct tls {
     char *detail;                  /* why the handshake failed; NULL */
     uint8_t ending;                /* enum tls_ending, of what we read */
     uint8_t hello_requests;        /* that we ignored */
+    uint8_t key_updates;           /* that we followed */
+    uint32_t passed_over;          /* bytes of a ticket that are still to come */
     bool has_said_ending;          /* stream_recv has told the owner */
     bool is_truncated;
     bool has_shut; /* close_notify is sent or in the backlog */
@@ -64,6 +69,27 @@ void tls_open_stream(struct stream *stream, struct tls_handshake *handshake, siz
 void tls_greet(struct stream *stream, unsigned flags);
 void tls_let_go(struct stream *stream);
 /* Of a stream that closes: frees stream->tls, or what of it can be freed now. */
+
+ssize_t tls_sendv(struct stream *stream, const struct iovec *parts, int count);
+enum err tls_shutdown_write(struct stream *stream);
+/* Of the class. */
+
+enum err tls_flush(struct stream *stream);
+/* Sends the backlog. OK: it is gone; ERR_FULL: the socket is; ERR_SYSTEM: stream->error. */
+
+enum err tls_say_close(struct stream *stream);
+enum err tls_say_key_update(struct stream *stream);
+
+void tls_hear(struct stream *stream, enum tls_type type, const uint8_t *bytes, size_t len);
+/* An opened record that is not data. */
+
+void tls_break(struct tls *tls, int error);
+/* Nothing more is read; stream_recv says `error`. */
+
+static inline size_t tls_bytes_waiting(const struct tls_bytes *bytes)
+{
+    return bytes->len - bytes->at;
+}
 
 bool tls_bytes_keep(struct tls_bytes *bytes, const uint8_t *from, size_t len);
 /* Replaces them (`from` may lie inside of them); false without memory: none are left. */

@@ -1,5 +1,5 @@
-/* tls_record.h - the records of an open TLS 1.2 connection, sealed and opened in memory: AEAD
- * suites only, no sockets, no allocation but mbedTLS's own for a key schedule.
+/* tls_record.h - the records of an open TLS 1.2 or 1.3 connection, sealed and opened in memory:
+ * AEAD suites only, no sockets, no allocation but mbedTLS's own for a key schedule.
  *
  * Why not mbedtls_ssl_read and _write: a connection of theirs keeps 2 x 16 KiB of buffers while it
  * idles (36 KiB with the context; neither Debian's build nor the public API lets go of them), reads
@@ -41,7 +41,9 @@ enum tls_cipher {
 struct tls_key {
     enum tls_cipher cipher;
     uint64_t count; /* of records so far: the nonce of the next one */
-    uint8_t iv[12]; /* the first 4 with GCM */
+    uint8_t iv[12]; /* the first 4 with GCM in TLS 1.2 */
+    uint8_t
+        *traffic; /* TLS 1.3: the secret that key and iv come from, and the next ones; else NULL */
     union {
         mbedtls_gcm_context *gcm; /* its tables are 700 bytes and cost a microsecond */
         uint8_t chacha[32];       /* needs no preparation, so none is kept */
@@ -64,6 +66,16 @@ enum err MUST_CHECK tls_key_init(struct tls_key *key, enum tls_cipher cipher, co
 /* `count`: records already made under this key (the Finished message is the first). ERR_NO_MEMORY
  * (GCM only) leaves nothing to fini. */
 
+enum err MUST_CHECK tls_key_init_1_3(struct tls_key *key, enum tls_cipher cipher,
+                                     const uint8_t *traffic);
+/* Of a connection that speaks TLS 1.3: from its application traffic secret (tls_traffic_bytes long,
+ * RFC 8446 section 7.3). */
+
+size_t tls_traffic_bytes(enum tls_cipher cipher);
+
+enum err MUST_CHECK tls_key_update(struct tls_key *key);
+/* TLS 1.3: the next key in place of this one (section 7.2), counting from 0. */
+
 void tls_key_fini(struct tls_key *key);
 /* Wipes it. */
 
@@ -80,10 +92,10 @@ size_t tls_wire_bytes(const uint8_t *head);
 /* Of the record that begins with these TLS_HEAD_BYTES; 0 when no record begins so (unknown type or
  * version, too long). */
 
-bool tls_open(struct tls_key *key, const uint8_t *wire, size_t wire_len, uint8_t *plain,
-              size_t *plain_len);
+bool tls_open(struct tls_key *key, const uint8_t *wire, size_t wire_len, enum tls_type *type,
+              uint8_t *plain, size_t *plain_len);
 /* One whole record (tls_wire_bytes long). `plain` needs room for wire_len bytes less head and tag
- * and may not overlap `wire`. False when it is not what the peer sealed as its next record; then
- * `plain` holds zeros. */
+ * and may not overlap `wire`. `type` is what was sealed: in TLS 1.3 the head says nothing. False
+ * when it is not what the peer sealed as its next record; then `plain` holds zeros. */
 
 #endif

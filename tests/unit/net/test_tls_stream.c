@@ -262,6 +262,21 @@ static void wait_for_end(struct peer *peer, mbedtls_ssl_context *ssl, int fd)
     }
 }
 
+Test(tls_stream, looks_at_bytes_that_nobody_asked_for_without_losing_them)
+{
+    struct caller caller;
+    struct reader reader;
+    fill_many();
+    call(&caller, say_bytes);
+    TURN_UNTIL(world.loop, stream_peek_dead(&caller.stream));
+    cr_assert(stream_peek_dead(&caller.stream));
+    start_reading(&caller, &reader, LOOP_READ_BYTES);
+    TURN_UNTIL(world.loop, reader.last == 0);
+    cr_assert_eq(reader.got, 40000);
+    cr_assert_eq(reader.wrong, 0);
+    world_end_call(&world, &caller);
+}
+
 Test(tls_stream, sees_that_an_idle_connection_lives)
 {
     struct caller caller;
