@@ -37,7 +37,8 @@ void stream_connect_tls(struct stream *stream, struct loop *loop, const struct s
 
 const char *stream_detail(const struct stream *stream);
 /* Of a connect that failed, what happened, for a person: "its certificate is for api.example, not
- * for payments"; without TLS the system's words for stream->error. Valid until stream_close. */
+ * for payments"; of a stream that failed later, the peer's alert, if it sent one; else the system's
+ * words for stream->error. Valid until stream_close. */
 
 const char *stream_alpn(const struct stream *stream);
 /* "h2", "http/1.1", or "" where nothing was agreed on (plain TCP, too). */

@@ -117,7 +117,8 @@ static enum err check_options(const struct tls_client_options *options, struct t
     if (options->min_version == TLS_1_3 && !TLS_MBED_HAS_1_3) {
         tls_problem_set(problem, "minVersion",
                         "TLS 1.3 is not to be had with this build (mbedTLS " MBEDTLS_VERSION_STRING
-                        "): leave minVersion at 1.2, with which only ECDHE and AEAD are used");
+                        "; 3.x has it): leave minVersion at 1.2, with which only ECDHE and AEAD "
+                        "are used");
         return ERR_INVALID;
     }
     if (has_cert != has_key) {

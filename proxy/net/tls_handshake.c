@@ -175,7 +175,7 @@ __attribute__((format(printf, 3, 4))) static void fail(struct tls_handshake *han
     handshake->result = TLS_STEP_FAILED;
 }
 
-static const char *alert_name(int alert)
+const char *tls_alert_name(int alert)
 {
     switch (alert) {
     case 0: return "close_notify";
@@ -214,7 +214,7 @@ static void explain_alert(struct tls_handshake *handshake)
 {
     const struct tls_passing *passing = &handshake->passing;
     const int alert = passing->alert_len == 2 && !passing->is_sealed ? passing->alert[1] : -1;
-    const char *name = alert_name(alert);
+    const char *name = tls_alert_name(alert);
     if (alert < 0) {
         fail(handshake, REASON_TLS_FAILURE, "the upstream ended the handshake with a sealed alert");
     } else if (alert == 112) {
@@ -234,9 +234,9 @@ static void explain_alert(struct tls_handshake *handshake)
              "the upstream speaks none of the protocols that we offer by alpn (alert %s)", name);
     } else if (alert == 40 || alert == 70 || alert == 71) {
         fail(handshake, REASON_TLS_FAILURE,
-             "the upstream ended the handshake (alert %s, %d): we speak TLS 1.2 with ECDHE and "
+             "the upstream ended the handshake (alert %s, %d): we speak TLS %s with ECDHE and "
              "AES-GCM or ChaCha20-Poly1305 only; does it?",
-             name, alert);
+             name, alert, handshake->client->is_1_3 ? "1.3" : "1.2");
     } else {
         fail(handshake, REASON_TLS_FAILURE, "the upstream ended the handshake (alert %s, %d)", name,
              alert);

@@ -81,6 +81,9 @@ void tls_handshake_free(struct tls_handshake **handshake);
 
 void tls_handshake_step(struct tls_handshake *handshake);
 
+const char *tls_alert_name(int alert);
+/* "handshake_failure"; "an alert" for numbers that we do not know. */
+
 void tls_handshake_fail(struct tls_handshake *handshake, int error);
 /* Between steps: the connection ended (0) or failed (errno). Sets reason and detail. */
 

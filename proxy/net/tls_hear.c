@@ -5,10 +5,14 @@
 #include "net/tls_own.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define HELLO_REQUESTS_MAX 3 /* a server may ask; it may not go on asking */
 #define KEY_UPDATES_MAX 250  /* 2^24 records each; more is an attack on our processor */
 #define MESSAGE_HEAD 4
+#define TLS_ALERT_WORDS 96
 #define MESSAGE_HELLO_REQUEST 0
 #define MESSAGE_TICKET 4
 #define MESSAGE_KEY_UPDATE 24
@@ -22,6 +26,16 @@ void tls_break(struct tls *tls, int error)
     tls->error = error;
 }
 
+/* For stream_detail. In TLS 1.3 a server that does not like our certificate says so only here. */
+static void keep_words(struct tls *tls, int alert)
+{
+    char words[TLS_ALERT_WORDS];
+    (void)snprintf(words, sizeof(words), "the upstream ended the connection (alert %s, %d)",
+                   tls_alert_name(alert), alert);
+    free(tls->detail);
+    tls->detail = strdup(words); /* NULL: the words for errno will do */
+}
+
 static void hear_alert(struct tls *tls, const uint8_t *bytes, size_t len)
 {
     const bool is_1_3 = tls->keys->read.traffic != NULL;
@@ -30,6 +44,7 @@ static void hear_alert(struct tls *tls, const uint8_t *bytes, size_t len)
     } else if (bytes[1] == ALERT_CLOSE_NOTIFY) {
         tls->ending = TLS_ENDED;
     } else if (is_1_3 ? bytes[1] != ALERT_USER_CANCELED : bytes[0] != ALERT_WARNING) {
+        keep_words(tls, bytes[1]);
         tls_break(tls, ECONNRESET); /* the peer gives up: as a RST */
     }
 }

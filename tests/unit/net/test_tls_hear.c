@@ -154,6 +154,12 @@ Test(tls_hear, takes_a_fatal_alert_for_a_reset)
     expect_fatal(false, TLS_TYPE_ALERT, fatal_alert, 2, ECONNRESET);
     expect_fatal(true, TLS_TYPE_ALERT, fatal_alert, 2, ECONNRESET);
     expect_fatal(true, TLS_TYPE_ALERT, no_renegotiation, 2, ECONNRESET); /* 1.3 has no warnings */
+    struct line line;
+    line_open(&line, true);
+    peer_say(&line, TLS_TYPE_ALERT, "\2\164", 2);
+    cr_assert_eq(hear(&line), STREAM_FAILED);
+    cr_assert(strstr(stream_detail(&line.stream), "certificate_required, 116") != NULL);
+    expect_failure(&line, ECONNRESET);
     expect_fatal(false, TLS_TYPE_ALERT, fatal_alert, 1, EPROTO);
     expect_fatal(false, TLS_TYPE_ALERT, "\1\0\1\0", 4, EPROTO);
 }
