@@ -130,6 +130,23 @@ static void set_connections(struct proxy *proxy)
                             up > up_idle + tunnels ? up - up_idle - tunnels : 0);
 }
 
+static void set_tls(struct proxy *proxy)
+{
+    struct tls_stats stats = {.done = 0};
+    const struct policy_set *set = proxy->snapshot->set;
+    uint64_t unverified = 0;
+    if (proxy->tls != NULL)
+        tls_engine_stats(proxy->tls, &stats);
+    const uint64_t counts[TLS_RESULT_COUNT] = {stats.done - stats.resumed, stats.resumed,
+                                               stats.failed, stats.refused};
+    metrics_set_handshakes(proxy->metrics, counts);
+    for (size_t i = 0; i < set->document_count; i++) {
+        const struct tls_config *tls = &set->documents[i].tls;
+        unverified += tls->mode != TLS_MODE_OFF && tls->skips_verification;
+    }
+    metrics_set_tls_unverified(proxy->metrics, unverified);
+}
+
 /* ---- circuits ---- */
 
 static void put_time(struct text *out, const char *key, mono_ns at, const struct control_work *work)
@@ -377,8 +394,10 @@ static void start_walk(struct control *control, struct admin_command *command)
         work->snapshot = snapshot_ref(control->proxy->snapshot);
         work->policies.set = work->snapshot->set;
     }
-    if (command->kind == ADMIN_REFRESH_GAUGES)
+    if (command->kind == ADMIN_REFRESH_GAUGES) {
         set_connections(control->proxy);
+        set_tls(control->proxy);
+    }
     list_append(&control->work, &work->link);
     loop_defer(control->proxy->loop, &control->task);
 }

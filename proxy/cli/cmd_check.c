@@ -7,6 +7,8 @@
 #include "cli/report.h"
 #include "cli/terminal.h"
 #include "config/load.h"
+#include "net/tls_engine.h"
+#include "request/tls_clients.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -133,6 +135,19 @@ static int report_all(const struct options *options, struct report *report,
     return code;
 }
 
+/* Of `tls` blocks: can the files be used? */
+static enum err check_certificates(const struct policy_set *set, struct diagnostics *diag)
+{
+    struct tls_clients *clients = NULL;
+    const enum err started = tls_start();
+    if (started != OK)
+        return started;
+    const enum err e = tls_clients_load(set, diag, &clients);
+    tls_clients_free(&clients);
+    tls_stop();
+    return e;
+}
+
 static int check(const struct options *options)
 {
     struct diagnostics diag;
@@ -140,6 +155,8 @@ static int check(const struct options *options)
     struct sources sources = {NULL};
     diagnostics_init(&diag);
     enum err e = policy_set_load(options->paths, options->path_count, &set, &diag);
+    if (e == OK)
+        e = check_certificates(set, &diag);
     struct report report = {.diag = &diag,
                             .sources = &sources,
                             .policies = set ? set->document_count : 0,

@@ -97,9 +97,12 @@ static int read_options(struct process *process, int argc, char **argv)
 static struct snapshot *load(const struct process *process)
 {
     struct policy_set *set = NULL;
+    struct tls_clients *tls = NULL;
     struct diagnostics diagnostics;
     diagnostics_init(&diagnostics);
-    const enum err e = policy_set_load(process->paths, process->path_count, &set, &diagnostics);
+    enum err e = policy_set_load(process->paths, process->path_count, &set, &diagnostics);
+    if (e == OK)
+        e = tls_clients_load(set, &diagnostics, &tls);
     diagnostics_print(&diagnostics, stderr);
     if (e != OK)
         fprintf(stderr, "outrigger proxy: not started: %s\n",
@@ -107,7 +110,7 @@ static struct snapshot *load(const struct process *process)
                     ? "mend the files named above (outrigger check tells the same)"
                     : err_text(e));
     diagnostics_fini(&diagnostics);
-    return e == OK ? snapshot_new(&set) : NULL;
+    return e == OK ? snapshot_new(&set, &tls) : NULL;
 }
 
 /* Descriptors: two for each connection. The soft limit is raised as far as it may be; what it then
@@ -312,6 +315,10 @@ int cmd_proxy(int argc, char **argv)
     if (code >= 0)
         return code;
     signal(SIGPIPE, SIG_IGN);
+    if (tls_start() != OK) {
+        fprintf(stderr, "outrigger proxy: the system gives no randomness, which TLS needs\n");
+        return 2;
+    }
     struct snapshot *snapshot = load(&process);
     if (snapshot == NULL)
         return 2;
@@ -323,5 +330,6 @@ int cmd_proxy(int argc, char **argv)
     metrics_note_reload(process.metrics, true);
     const int result = run(&process, snapshot);
     snapshot_unref(&snapshot);
+    tls_stop();
     return result;
 }

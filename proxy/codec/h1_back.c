@@ -258,7 +258,7 @@ static void on_connected(struct stream *stream, enum reason reason)
 {
     struct h1_back *back = CONTAINER_OF(stream, struct h1_back, stream);
     if (reason != REASON_NONE) {
-        back_failed(back, reason, NULL);
+        back_failed(back, reason, back->stream.tls != NULL ? stream_detail(stream) : NULL);
         return;
     }
     back->state = H1_BACK_IDLE;
@@ -269,7 +269,7 @@ static void on_connected(struct stream *stream, enum reason reason)
     watch_stream(back);
 }
 
-enum err h1_back_connect(struct codec *codec, const struct address *to,
+enum err h1_back_connect(struct codec *codec, const struct address *to, const struct tls_order *tls,
                          const struct back_handler *handler, void *user, struct h1_back **out)
 {
     struct h1_back *back = calloc(1, sizeof *back);
@@ -283,7 +283,11 @@ enum err h1_back_connect(struct codec *codec, const struct address *to,
     arena_init(&back->arena, &codec->chunks, TRAILER_ARENA_BYTES);
     list_init(&back->pool_link);
     list_init(&back->idle_link);
-    stream_connect(&back->stream, codec->loop, &to->any, to->len, on_connected, on_closed);
+    if (tls != NULL)
+        stream_connect_tls(&back->stream, codec->loop, &to->any, to->len, tls, on_connected,
+                           on_closed);
+    else
+        stream_connect(&back->stream, codec->loop, &to->any, to->len, on_connected, on_closed);
     *out = back;
     return OK;
 }

@@ -21,6 +21,7 @@
 #include "codec/outbox.h"
 #include "net/address.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -71,7 +72,8 @@ struct h1_back {
     mono_ns idle_since;
     uint64_t distrusted_turn; /* loop turn whose events are older than the request; 0 = none */
     mono_ns expires_at;
-    void *endpoint; /* upstream/pool: struct endpoint, a reference */
+    void *endpoint;        /* upstream/pool: struct endpoint, a reference */
+    uint64_t tls_settings; /* upstream/pool: with which it was made; 0: clear text */
     void *gone_context;
     void (*on_gone)(
         struct h1_back *back); /* before the memory goes: gives the endpoint's reference back */
@@ -84,10 +86,11 @@ static inline struct h1_back *h1_back_of(struct back *base)
     return back;
 }
 
-enum err h1_back_connect(struct codec *codec, const struct address *to,
+enum err h1_back_connect(struct codec *codec, const struct address *to, const struct tls_order *tls,
                          const struct back_handler *handler, void *user,
                          struct h1_back **out) MUST_CHECK;
-/* Starts connecting; on_connected or on_failed follows, never from inside. ERR_NO_MEMORY. */
+/* Starts connecting, with TLS where `tls` is not NULL; on_connected or on_failed follows, never
+ * from inside. ERR_NO_MEMORY. */
 
 void h1_back_use(struct h1_back *back, const struct back_handler *handler, void *user);
 /* A new user for an idle connection. */

@@ -4,6 +4,7 @@
 #include "base/check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct h2_back_stream {
     struct back base;
@@ -244,21 +245,43 @@ static void on_connected(struct stream *stream, enum reason reason)
 {
     struct h2_session *session = CONTAINER_OF(stream, struct h2_session, stream);
     if (reason != REASON_NONE)
-        h2_session_lose(session, reason, NULL);
+        h2_session_lose(session, reason, stream->tls != NULL ? stream_detail(stream) : NULL);
+    else if (stream->tls != NULL && strcmp(stream_alpn(stream), "h2") != 0)
+        h2_session_lose(session, REASON_TLS_FAILURE,
+                        "the upstream does not speak HTTP/2 over TLS: does `protocol` fit it?");
     else
         h2_session_connected(session);
     codec_uncork(session->codec);
 }
 
-enum err h2_back_connect(struct codec *codec, const struct address *to,
+enum err h2_back_connect(struct codec *codec, const struct address *to, const struct tls_order *tls,
                          const struct h2_back_options *options, struct h2_back **out)
 {
     const enum err e = back_new(codec, options, out);
     if (e != OK)
         return e;
-    stream_connect(&(*out)->session.stream, codec->loop, &to->any, to->len, on_connected,
-                   h2_session_on_socket_closed);
+    struct stream *stream = &(*out)->session.stream;
+    if (tls != NULL)
+        stream_connect_tls(stream, codec->loop, &to->any, to->len, tls, on_connected,
+                           h2_session_on_socket_closed);
+    else
+        stream_connect(stream, codec->loop, &to->any, to->len, on_connected,
+                       h2_session_on_socket_closed);
     return OK;
+}
+
+enum err h2_back_turn(struct codec *codec, struct stream *stream,
+                      const struct h2_back_options *options, struct h2_back **out)
+{
+    enum err e = back_new(codec, options, out);
+    if (e != OK)
+        return e;
+    e = h2_session_take(&(*out)->session, stream);
+    if (e == OK)
+        return OK;
+    h2_session_drop(&(*out)->session);
+    free(*out);
+    return e;
 }
 
 enum err h2_back_adopt(struct codec *codec, int fd, const struct h2_back_options *options,

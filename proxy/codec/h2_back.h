@@ -16,6 +16,7 @@
 #include "codec/h2_session.h"
 #include "codec/h2_stream.h"
 #include "net/address.h"
+#include "net/tls.h"
 
 #define H2_BACK_INTERIM_LIMIT 32 /* 1xx heads before a final one, as in HTTP/1.1 */
 #define H2_BACK_STREAMS_MAX 1000 /* at once on one connection, whatever the peer allows */
@@ -43,6 +44,7 @@ struct h2_back {
     struct list slot_link; /* upstream/pool: of the endpoint */
     struct list pool_link; /* upstream/pool: of all */
     void *endpoint;        /* upstream/pool: struct endpoint, a reference */
+    uint64_t tls_settings; /* upstream/pool: with which it was made; 0: clear text */
     uint64_t serial;       /* tells this connection from all others */
     mono_ns idle_since;
     dur_ns idle_time; /* timeouts.poolIdle of the last call on it */
@@ -50,9 +52,15 @@ struct h2_back {
     bool is_refused;  /* connecting failed, or it is lost */
 };
 
-enum err h2_back_connect(struct codec *codec, const struct address *to,
+enum err h2_back_connect(struct codec *codec, const struct address *to, const struct tls_order *tls,
                          const struct h2_back_options *options, struct h2_back **out) MUST_CHECK;
-/* Starts connecting. ERR_NO_MEMORY. */
+/* Starts connecting, with TLS where `tls` is not NULL: a peer that does not choose HTTP/2 is a
+ * TLS_FAILURE. ERR_NO_MEMORY. */
+
+enum err h2_back_turn(struct codec *codec, struct stream *stream,
+                      const struct h2_back_options *options, struct h2_back **out) MUST_CHECK;
+/* The same with somebody else's connection, TLS and all, which closes for its owner. On an error it
+ * is closed, too. */
 
 enum err h2_back_adopt(struct codec *codec, int fd, const struct h2_back_options *options,
                        struct h2_back **out) MUST_CHECK;

@@ -207,6 +207,11 @@ static void put_list(struct walk *walk, const struct field *field, const void *o
         put_methods(walk, (uint32_t)load(member, sizeof(uint32_t)),
                     *(const char *const *const *)(const void *)((const char *)owner + field->aux));
         break;
+    case FIELD_TEXTS:
+        for (const char *const *text = *(const char *const *const *)(const void *)member;
+             text && *text; text++)
+            put_item(walk, *text);
+        break;
     case FIELD_ADDRESSES: {
         const struct address_list *list = (const void *)member;
         for (size_t i = 0; i < list->count; i++)
@@ -340,6 +345,8 @@ void effective_document(const struct document *document, effective_visitor visit
     }
     for (int family = 0; family < POLICY_FAMILY_COUNT; family++)
         effective_family(&document->policy, (enum policy_family)family, visit, context);
+    push(&walk, tls_block.name);
+    visit_block(&walk, &tls_block, &document->tls);
 }
 
 void effective_proxy(const struct proxy_config *proxy, effective_visitor visit, void *context)

@@ -129,6 +129,17 @@ static void redundant_target(struct decoder *decoder, const struct document *doc
     diagnostics_relate(decoder->diag, place, "this target covers it");
 }
 
+static void tls_unverified(struct decoder *decoder, const struct document *document,
+                           const struct node *spec)
+{
+    const struct node *node = node_find(spec, "tls.insecureSkipVerify");
+    if (node != NULL && document->tls.mode != TLS_MODE_OFF && document->tls.skips_verification)
+        diagnostics_add(decoder->diag, DIAG_TLS_UNVERIFIED, node_place(decoder->file, node),
+                        "spec.tls.insecureSkipVerify", "name the authority in tls.caFile",
+                        "any certificate is taken: whoever is in between reads and changes "
+                        "everything");
+}
+
 void lint_document(struct decoder *decoder, const struct document *document,
                    const struct node *spec)
 {
@@ -145,6 +156,7 @@ void lint_document(struct decoder *decoder, const struct document *document,
             lint_policy(&subject);
     }
     shadowed_rule(decoder, document, list);
+    tls_unverified(decoder, document, spec);
     for (i = 0; i < document->target_count; i++)
         redundant_target(decoder, document, i);
 }

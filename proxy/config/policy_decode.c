@@ -159,6 +159,17 @@ static bool rules_decode(struct decoder *decoder, const struct node *spec,
     return is_good;
 }
 
+static void note_tls(struct decoder *decoder, const struct node *spec, struct document *document)
+{
+    const struct node *tls = node_get(spec, tls_block.name);
+    if (tls == NULL)
+        return;
+    const struct place place = node_key_place(decoder->file, tls);
+    document->tls_line = place.line;
+    document->tls_column = place.column;
+    document->tls_length = place.length;
+}
+
 bool policy_document_decode(struct decoder *decoder, const struct node *root,
                             struct document *document)
 {
@@ -171,6 +182,7 @@ bool policy_document_decode(struct decoder *decoder, const struct node *root,
         return false;
     document->namespace = document->namespace ? document->namespace : "";
     note_families(decoder, spec, &document->policy);
+    note_tls(decoder, spec, document);
     decoder->is_partial = !is_good;
     is_good &= rules_decode(decoder, spec, document);
     decoder->is_partial = false;

@@ -34,7 +34,7 @@ static const struct word kind_words[] = {{KIND_POLICY, 0}, {NULL, 0}};
         LATER_ROW("coalesce", "equal calls share one attempt"),                                    \
         LATER_ROW("fallback", "an answer for refused and failed calls"),                           \
         LATER_ROW("fault", "failures on purpose"),                                                 \
-        LATER_ROW("deadLetter", "failed calls are kept"), LATER_ROW("tls", "TLS to the upstream"), \
+        LATER_ROW("deadLetter", "failed calls are kept"),                                          \
         LATER_ROW("loadBalancer", "how an endpoint is chosen"),                                    \
         LATER_ROW("store", "limits shared in Redis")
 
@@ -255,6 +255,11 @@ static const struct field policy_spec_fields[] = {
      FIELD_AT(struct document, protocol),
      .words = protocol_words,
      .doc = "what the upstream speaks; left out: as the listener says"},
+    {.name = "tls",
+     .type = FIELD_BLOCK,
+     .block = &tls_block,
+     .offset = offsetof(struct document, tls),
+     .doc = "encrypts connections to the upstream"},
     FAMILY_ROWS(false),
     {.name = "rules",
      .type = FIELD_BLOCKS,

@@ -13,6 +13,7 @@
 #include "base/span.h"
 #include "config/protocol.h"
 #include "config/proxy_config.h"
+#include "config/tls_config.h"
 #include "policy/policy.h"
 
 #include <stdbool.h>
@@ -66,6 +67,10 @@ struct document {
     uint32_t line;
     uint32_t index; /* position in the set */
     enum protocol protocol;
+    struct tls_config tls;
+    uint32_t tls_line; /* of the block's key; 0: there is none */
+    uint32_t tls_column;
+    uint32_t tls_length;
     const struct document_target *targets;
     size_t target_count;
     struct policy

@@ -41,8 +41,9 @@
       "a list such as [UNAVAILABLE]")                           /* struct code_set, grpc */        \
     X(FLAGS, "list of words", "a list of words")                /* uint32_t: a mask */             \
     X(METHODS, "list of methods", "a list such as [GET, HEAD]") /* uint32_t; aux: other_methods */ \
-    X(TEXTS, "list of texts", "a list of texts")                /* read by the block's owner */    \
-    X(PORTS, "list of ports", "a list such as [8080]")          /* struct port_list */             \
+    X(TEXTS, "list of texts",                                                                      \
+      "a list of texts") /* const char *const *, ends with NULL; absent: NULL */                   \
+    X(PORTS, "list of ports", "a list such as [8080]") /* struct port_list */                      \
     X(HOST, "host",                                                                                \
       "a host such as payments, \"*.example.com\" or \"*\"") /* const char *, normalised */        \
     X(ADDRESSES, "address or list",                                                                \

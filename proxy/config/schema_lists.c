@@ -227,6 +227,43 @@ static bool ports_decode(struct decoder *decoder, const struct field *field,
     return is_good;
 }
 
+static const char *text_decode(struct decoder *decoder, const struct node *item)
+{
+    if (!item_is_scalar(decoder, item, "a text"))
+        return NULL;
+    if (item->text.len == 0) {
+        decode_expected(decoder, item, "a text", NULL);
+        return NULL;
+    }
+    return decode_keep(decoder, item->text);
+}
+
+static bool texts_decode(struct decoder *decoder, const struct field *field,
+                         const struct node *node, void *out)
+{
+    if (node->count == 0 || node->count > field->max) {
+        char help[32];
+        snprintf(help, sizeof help, "1 to %llu", (unsigned long long)field->max);
+        decode_error(decoder, DIAG_OUT_OF_RANGE, node, help, "%u items", node->count);
+        return false;
+    }
+    const char **texts = arena_zalloc(decoder->arena, (node->count + 1) * sizeof *texts);
+    if (texts == NULL) {
+        decoder->err = ERR_NO_MEMORY;
+        return false;
+    }
+    size_t count = 0;
+    bool is_good = true;
+    for (const struct node *item = node->first; item; item = item->next) {
+        size_t mark = path_push_index(decoder, count);
+        texts[count] = text_decode(decoder, item);
+        is_good &= texts[count++] != NULL;
+        path_pop(decoder, mark);
+    }
+    memcpy((char *)out + field->offset, &texts, sizeof texts);
+    return is_good;
+}
+
 bool list_decode(struct decoder *decoder, const struct field *field, const struct node *node,
                  void *out)
 {
@@ -234,6 +271,7 @@ bool list_decode(struct decoder *decoder, const struct field *field, const struc
     case FIELD_FLAGS: return flags_decode(decoder, field, node, out);
     case FIELD_METHODS: return methods_decode(decoder, field, node, out);
     case FIELD_PORTS: return ports_decode(decoder, field, node, out);
+    case FIELD_TEXTS: return texts_decode(decoder, field, node, out);
     default: return codes_decode(decoder, field, node, out);
     }
 }

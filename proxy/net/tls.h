@@ -26,6 +26,7 @@ struct tls_order {
     struct tls_engine *engine; /* of the same loop; outlives the stream */
     const char
         *server_name; /* a name or an IP address; copied. May be NULL if the client has one */
+    enum tls_alpn alpn;
     const char *peer; /* "10.0.0.1:443": sessions are resumed only with the same name and peer */
 };
 

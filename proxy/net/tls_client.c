@@ -146,9 +146,20 @@ static enum err load_files(struct tls_client *client, const struct tls_client_op
     return result;
 }
 
-static enum err configure(struct tls_client *client)
+static const char **protocols(struct tls_client *client, enum tls_alpn alpn)
 {
-    mbedtls_ssl_config *config = &client->config;
+    static const char *http1[] = {"http/1.1", NULL};
+    static const char *http2[] = {"h2", NULL};
+    if (alpn == TLS_ALPN_ANY) {
+        return (const char **)client->alpn;
+    }
+    return alpn == TLS_ALPN_HTTP1 ? http1 : http2;
+}
+
+static enum err configure(struct tls_client *client, enum tls_alpn alpn)
+{
+    mbedtls_ssl_config *config = &client->configs[alpn];
+    const char **offered = protocols(client, alpn);
     if (mbedtls_ssl_config_defaults(config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
                                     MBEDTLS_SSL_PRESET_DEFAULT) != 0) {
         return ERR_NO_MEMORY;
@@ -168,8 +179,7 @@ static enum err configure(struct tls_client *client)
 #if defined(MBEDTLS_SSL_EXTENDED_MASTER_SECRET)
     mbedtls_ssl_conf_extended_master_secret(config, MBEDTLS_SSL_EXTENDED_MS_ENABLED);
 #endif
-    if (client->alpn != NULL &&
-        mbedtls_ssl_conf_alpn_protocols(config, (const char **)client->alpn) != 0) {
+    if (offered != NULL && mbedtls_ssl_conf_alpn_protocols(config, offered) != 0) {
         return ERR_NO_MEMORY;
     }
     if (client->has_own_cert &&
@@ -184,7 +194,9 @@ static enum err configure(struct tls_client *client)
 static void client_free(struct tls_client *client)
 {
     tls_session_cache_fini(&client->sessions);
-    mbedtls_ssl_config_free(&client->config);
+    for (int alpn = 0; alpn < TLS_ALPN_SETS; alpn++) {
+        mbedtls_ssl_config_free(&client->configs[alpn]);
+    }
     mbedtls_x509_crt_free(&client->ca);
     mbedtls_x509_crt_free(&client->cert);
     mbedtls_pk_free(&client->key);
@@ -208,7 +220,9 @@ enum err tls_client_new(const struct tls_client_options *options, struct tls_pro
     made->magic = TLS_CLIENT_MAGIC;
     atomic_init(&made->refs, 1);
     tls_session_cache_init(&made->sessions);
-    mbedtls_ssl_config_init(&made->config);
+    for (int alpn = 0; alpn < TLS_ALPN_SETS; alpn++) {
+        mbedtls_ssl_config_init(&made->configs[alpn]);
+    }
     mbedtls_x509_crt_init(&made->ca);
     mbedtls_x509_crt_init(&made->cert);
     mbedtls_pk_init(&made->key);
@@ -219,8 +233,8 @@ enum err tls_client_new(const struct tls_client_options *options, struct tls_pro
     if (result == OK) {
         result = load_files(made, options, problem);
     }
-    if (result == OK) {
-        result = configure(made);
+    for (int alpn = 0; result == OK && alpn < TLS_ALPN_SETS; alpn++) {
+        result = configure(made, (enum tls_alpn)alpn);
     }
     if (result != OK) {
         client_free(made);

@@ -37,6 +37,13 @@ enum tls_version {
     TLS_1_3,
 };
 
+enum tls_alpn {                   /* what a connection offers to speak */
+                TLS_ALPN_ANY = 0, /* all that the options name */
+                TLS_ALPN_HTTP1,
+                TLS_ALPN_HTTP2,
+                TLS_ALPN_SETS
+};
+
 struct tls_pem {
     const char *path; /* read when there is no text; names it in messages */
     const char *text; /* PEM, need not end with NUL; may be NULL */

@@ -1,6 +1,6 @@
 /* tls_client_own.h - the inside of a tls_client, for the other tls_*.c only. Everything but `refs`
- * and `sessions` is constant once tls_client_new has returned. Example: client->config is what
- * mbedtls_ssl_setup takes. */
+ * and `sessions` is constant once tls_client_new has returned. Example: client->configs[alpn] is
+ * what mbedtls_ssl_setup takes. */
 #ifndef OUTRIGGER_NET_TLS_CLIENT_OWN_H
 #define OUTRIGGER_NET_TLS_CLIENT_OWN_H
 
@@ -24,7 +24,7 @@ struct tls_client {
     mbedtls_x509_crt ca;
     mbedtls_x509_crt cert;
     mbedtls_pk_context key;
-    mbedtls_ssl_config config;
+    mbedtls_ssl_config configs[TLS_ALPN_SETS]; /* they differ in that alone */
     struct tls_session_cache sessions;
 };
 

@@ -36,7 +36,7 @@ static struct tls_greeting *greeting_new(struct stream *stream, struct loop *loo
     if (greeting == NULL) {
         return NULL;
     }
-    greeting->handshake = tls_handshake_new(client, name, order->peer, loop->now);
+    greeting->handshake = tls_handshake_new(client, name, order->peer, order->alpn, loop->now);
     if (greeting->handshake == NULL) {
         free(greeting);
         return NULL;

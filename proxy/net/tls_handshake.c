@@ -37,7 +37,7 @@ void tls_secrets_take(struct tls_secrets *secrets, const unsigned char *master,
 /* ---- life ---- */
 
 struct tls_handshake *tls_handshake_new(struct tls_client *client, const char *server_name,
-                                        const char *peer, mono_ns now)
+                                        const char *peer, enum tls_alpn alpn, mono_ns now)
 {
     struct tls_handshake *handshake = calloc(1, sizeof(*handshake));
     size_t len;
@@ -45,6 +45,7 @@ struct tls_handshake *tls_handshake_new(struct tls_client *client, const char *s
         return NULL;
     }
     handshake->client = client;
+    handshake->offer = alpn;
     handshake->now = now;
     (void)snprintf(handshake->server_name, sizeof(handshake->server_name), "%s", server_name);
     len = strlen(handshake->server_name);
@@ -301,7 +302,7 @@ static int set_up(struct tls_handshake *handshake)
     int status;
     mbedtls_ssl_init(ssl);
     handshake->is_set_up = true;
-    status = mbedtls_ssl_setup(ssl, &client->config);
+    status = mbedtls_ssl_setup(ssl, &client->configs[handshake->offer]);
     if (status != 0) {
         return status;
     }

@@ -51,7 +51,8 @@ struct tls_handshake {
     enum tls_step_result result;
     enum reason reason;
     struct tls_client *client; /* held by whoever owns the handshake */
-    const char *alpn;          /* of client->alpn; NULL: none */
+    enum tls_alpn offer;
+    const char *alpn; /* of client->alpn; NULL: none */
     bool was_resumed;
     bool is_set_up;
     mono_ns now; /* for the age of sessions; set by the owner before the first step */
@@ -73,7 +74,7 @@ struct tls_handshake {
 };
 
 struct tls_handshake *tls_handshake_new(struct tls_client *client, const char *server_name,
-                                        const char *peer, mono_ns now);
+                                        const char *peer, enum tls_alpn alpn, mono_ns now);
 /* NULL without memory. `client` must outlive it. `peer` (an address) tells servers of one name
  * apart in the session cache. */
 

@@ -123,13 +123,16 @@ void attempt_io_start(struct request *request)
         call_on_attempt_failed(call, &failure, request->proxy->loop->now);
         return;
     }
+    const bool is_plain_tunnel = call->facts.is_tunnel; /* CONNECT: TLS is the caller's business */
     const struct attempt_order order = {
         .endpoints = endpoints,
         .wanted = choice_is_needed(call->lane) ? call->endpoint_id : CANDIDATE_UNKNOWN,
         .repeat = repeat_of(request),
         .needs_fresh = call->needs_fresh,
-        .is_tunnel = call->facts.is_tunnel || is_upgrade,
-        .is_http2 = !call->facts.is_tunnel && !is_upgrade && request->is_http2,
+        .is_tunnel = is_plain_tunnel || is_upgrade,
+        .is_http2 = !is_plain_tunnel && !is_upgrade && request->http == ROUTE_HTTP2,
+        .negotiates = !is_plain_tunnel && !is_upgrade && request->http == ROUTE_ALPN,
+        .tls = is_plain_tunnel ? (struct pool_tls){.client = NULL} : host_tls(call),
     };
     if (attempt_start(&request->attempt, &order) == ATTEMPT_READY)
         open_attempt(request);
@@ -294,6 +297,9 @@ static void on_failed(struct attempt *attempt, enum reason reason, const char *d
 {
     struct request *request = request_from(attempt);
     const mono_ns now = request->proxy->loop->now;
+    if (reason_group(reason) == REASON_GROUP_CONNECT_FAILURE && detail != NULL)
+        detail =
+            arena_copy(&request->arena, span_of(detail)).data; /* TLS's, gone with its stream */
     request->detail = detail;
     request->detail_reason = reason;
     if (request->is_response_done) {

@@ -8,6 +8,7 @@
 #include "request/route.h"
 #include "upstream/balancer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct proxy *proxy_of(const struct call_engine *engine)
@@ -61,8 +62,18 @@ struct endpoint_set *host_endpoints(struct call *call)
         if (endpoint_set_new(proxy->loop, proxy->resolver, host, port, &hooks,
                              &destination->endpoints) != OK)
             return NULL;
+        snprintf(destination->server_name, sizeof destination->server_name, "%.*s",
+                 SPAN_ARGS(host));
     }
     return destination->endpoints;
+}
+
+struct pool_tls host_tls(const struct call *call)
+{
+    const struct destination *destination = call->lane->target->user;
+    return (struct pool_tls){.client = destination->tls,
+                             .settings = destination->tls_settings,
+                             .server_name = destination->server_name};
 }
 
 struct chooser {
@@ -302,6 +313,7 @@ static void on_target_gone(struct target *target)
         return;
     if (destination->endpoints != NULL)
         endpoint_set_free(&destination->endpoints);
+    tls_client_unref(&destination->tls);
     metrics_target_unref(&destination->metrics);
     free(destination);
 }

@@ -4,10 +4,14 @@
 #define OUTRIGGER_REQUEST_HOST_H
 
 #include "call/call.h"
+#include "upstream/pool.h"
 
 extern const struct call_host request_host; /* engine.context is the struct proxy */
 
 struct endpoint_set *host_endpoints(struct call *call);
 /* The endpoints of the call's target, made at the first need; NULL when its name cannot be one. */
+
+struct pool_tls host_tls(const struct call *call);
+/* How connections to the call's target speak. */
 
 #endif

@@ -87,6 +87,27 @@ static void take_log(struct proxy *proxy, const struct log_config *log)
     log_set_format(log->format);
 }
 
+/* The threads that handshakes need are made when the first policy asks for TLS. */
+static void take_tls(struct proxy *proxy)
+{
+    static const struct tls_engine_options usual = {.handshakes_max = 0};
+    if (proxy->snapshot->tls == NULL || proxy->snapshot->tls->is_empty || proxy->tls != NULL)
+        return;
+    proxy->tls = tls_engine_new(proxy->loop, &usual);
+    proxy->pool.tls = proxy->tls;
+}
+
+void destination_follow(struct proxy *proxy, struct destination *destination,
+                        const struct document *document)
+{
+    const struct tls_entry *entry = tls_clients_of(proxy->snapshot->tls, document);
+    struct tls_client *client = entry ? tls_client_ref(entry->client) : NULL;
+    tls_client_unref(&destination->tls);
+    destination->document = document;
+    destination->tls = client;
+    destination->tls_settings = entry ? entry->settings : 0;
+}
+
 struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
                         struct snapshot *snapshot)
 {
@@ -120,6 +141,7 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
              (unsigned)rng_next(&loop->rng));
     take_limits(proxy, &snapshot->set->proxy);
     take_log(proxy, &snapshot->set->proxy.log);
+    take_tls(proxy);
     janitor_start(proxy);
     return proxy;
 }
@@ -240,7 +262,7 @@ static void swap_target(struct proxy *proxy, struct target *target)
     const struct plan *plan = snapshot_plan(proxy->snapshot, document);
     if (strcmp(plan->policy_name, target->policy_name) == 0 &&
         target_apply(target, plan, proxy->loop->now) == OK) {
-        destination->document = document;
+        destination_follow(proxy, destination, document);
         return;
     }
     target_table_drop(&proxy->targets, target);
@@ -250,6 +272,7 @@ void proxy_swap(struct proxy *proxy, struct snapshot *snapshot)
 {
     struct snapshot *old = proxy->snapshot;
     proxy->snapshot = snapshot_ref(snapshot);
+    take_tls(proxy);
     LIST_FOREACH_SAFE (link, following, &proxy->targets.by_age)
         swap_target(proxy, CONTAINER_OF(link, struct target, age_link));
     take_log(proxy, &snapshot->set->proxy.log);
@@ -280,6 +303,20 @@ static void close_entrances(struct proxy *proxy)
     }
 }
 
+static void on_tls_closed(void *context)
+{
+    *(bool *)context = true;
+}
+
+static void close_tls(struct proxy *proxy)
+{
+    bool is_closed = proxy->tls == NULL;
+    if (proxy->tls != NULL)
+        tls_engine_close(&proxy->tls, on_tls_closed, &is_closed);
+    while (!is_closed)
+        loop_turn(proxy->loop, true);
+}
+
 void proxy_free(struct proxy **taken)
 {
     struct proxy *proxy = *taken;
@@ -296,6 +333,7 @@ void proxy_free(struct proxy **taken)
     while (proxy->connection_count > 0 || proxy->pool.open_count > 0)
         loop_turn(proxy->loop, true);
     loop_turn(proxy->loop, false);
+    close_tls(proxy);
     resolver_free(&proxy->resolver);
     metrics_target_unref(&proxy->unroutable);
     snapshot_unref(&proxy->snapshot);

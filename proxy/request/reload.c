@@ -16,8 +16,11 @@ static void *parse(void *context)
 {
     struct reload *reload = context;
     reload->set = NULL;
+    reload->tls = NULL;
     if (policy_set_load(reload->paths, reload->path_count, &reload->set, reload->diagnostics) != OK)
         reload->set = NULL;
+    else if (tls_clients_load(reload->set, reload->diagnostics, &reload->tls) != OK)
+        policy_set_unref(&reload->set);
     if (mailbox_post(reload->mailbox, &reload->done) == OK)
         return NULL;
     __atomic_store_n(&reload->is_lost, true, __ATOMIC_RELEASE);
@@ -56,12 +59,63 @@ static void log_restarts(const struct proxy_config *running, const struct proxy_
                   LOG_STR("field", names[i]));
 }
 
+static void forget_set(struct reload *reload)
+{
+    policy_set_unref(&reload->set);
+    tls_clients_free(&reload->tls);
+}
+
+/* ---- certificates, which are files of their own ---- */
+
+struct certificates {
+    struct watch watch;
+    struct reload *reload;
+};
+
+static void on_certificates_changed(struct watch *watch)
+{
+    reload_now(CONTAINER_OF(watch, struct certificates, watch)->reload);
+}
+
+static void on_certificates_closed(struct watch *watch)
+{
+    free(CONTAINER_OF(watch, struct certificates, watch));
+}
+
+static void leave_certificates(struct reload *reload)
+{
+    if (reload->certificates != NULL)
+        watch_close(reload->certificates, on_certificates_closed);
+    reload->certificates = NULL;
+}
+
+/* Those of the snapshot in force. */
+static void watch_certificates(struct reload *reload)
+{
+    const struct tls_clients *tls = reload->proxy->snapshot->tls;
+    leave_certificates(reload);
+    if (tls == NULL || tls->file_count == 0)
+        return;
+    struct certificates *made = calloc(1, sizeof *made);
+    if (made != NULL &&
+        watch_open(&made->watch, reload->proxy->loop, (const char *const *)tls->files,
+                   tls->file_count, on_certificates_changed) == OK) {
+        made->reload = reload;
+        reload->certificates = &made->watch;
+        return;
+    }
+    free(made);
+    log_event(LOG_ERROR, "certificates_not_watched",
+              LOG_TEXT("no memory to watch certificate files: send SIGHUP when they change"));
+}
+
 static void swap(struct reload *reload)
 {
     struct proxy *proxy = reload->proxy;
-    struct snapshot *snapshot = snapshot_new(&reload->set);
+    tls_clients_keep(reload->tls, reload->set, proxy->snapshot->tls, proxy->snapshot->set);
+    struct snapshot *snapshot = snapshot_new(&reload->set, &reload->tls);
     if (snapshot == NULL) {
-        policy_set_unref(&reload->set);
+        forget_set(reload);
         metrics_note_reload(proxy->metrics, false);
         log_event(LOG_ERROR, "config_reload_failed",
                   LOG_TEXT("no memory for the new policies; the old ones stay"));
@@ -75,6 +129,7 @@ static void swap(struct reload *reload)
               LOG_UINT("policies", snapshot->set->document_count),
               LOG_UINT("rules", snapshot->set->rule_count));
     snapshot_unref(&snapshot);
+    watch_certificates(reload);
 }
 
 static void forget_parse(struct reload *reload)
@@ -84,6 +139,13 @@ static void forget_parse(struct reload *reload)
     diagnostics_fini(reload->diagnostics);
     free(reload->diagnostics);
     reload->diagnostics = NULL;
+}
+
+static bool is_same(const struct reload *reload)
+{
+    const struct snapshot *running = reload->proxy->snapshot;
+    const uint64_t contents = running->tls ? running->tls->contents : 0;
+    return strcmp(reload->set->hash, running->set->hash) == 0 && reload->tls->contents == contents;
 }
 
 static void on_done(struct mail *mail)
@@ -96,8 +158,8 @@ static void on_done(struct mail *mail)
     if (reload->set == NULL) {
         log_failure(reload);
         metrics_note_reload(reload->proxy->metrics, false);
-    } else if (strcmp(reload->set->hash, reload->proxy->snapshot->set->hash) == 0) {
-        policy_set_unref(&reload->set); /* the same bytes: nothing to do */
+    } else if (is_same(reload)) {
+        forget_set(reload); /* the same bytes: nothing to do */
         metrics_note_reload(reload->proxy->metrics, true);
     } else {
         swap(reload);
@@ -111,7 +173,7 @@ void reload_now(struct reload *reload)
 {
     if (__atomic_exchange_n(&reload->is_lost, false, __ATOMIC_ACQUIRE)) {
         forget_parse(reload);
-        policy_set_unref(&reload->set);
+        forget_set(reload);
     }
     reload->is_wanted_again = reload->is_running;
     if (reload->is_running || reload->is_stopped)
@@ -144,6 +206,7 @@ enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox
 {
     *reload =
         (struct reload){.proxy = proxy, .mailbox = mailbox, .paths = paths, .path_count = count};
+    watch_certificates(reload);
     return watch_open(&reload->watch, proxy->loop, paths, count, on_change);
 }
 
@@ -151,8 +214,9 @@ void reload_stop(struct reload *reload, void (*on_closed)(struct watch *watch))
 {
     reload->is_stopped = true; /* a SIGHUP may still come in the loop's last turns */
     watch_close(&reload->watch, on_closed);
+    leave_certificates(reload);
     if (!reload->is_running)
         return;
     forget_parse(reload);
-    policy_set_unref(&reload->set);
+    forget_set(reload);
 }

@@ -19,7 +19,8 @@ struct reload {
     struct proxy *proxy;
     struct mailbox *mailbox;
     struct watch watch;
-    const char *const *paths; /* borrowed */
+    struct watch *certificates; /* of the files that `tls` blocks name; NULL: there are none */
+    const char *const *paths;   /* borrowed */
     size_t path_count;
     pthread_t thread;
     bool is_running;      /* a parse is on its way */
@@ -27,7 +28,8 @@ struct reload {
     bool is_stopped;
     bool is_lost; /* atomic: its parse ended, but the mailbox did not take the letter */
     struct mail done;
-    struct policy_set *set; /* of the parse; NULL when it failed */
+    struct policy_set *set;  /* of the parse; NULL when it failed */
+    struct tls_clients *tls; /* the same */
     struct diagnostics *diagnostics;
 };
 

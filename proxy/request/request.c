@@ -160,7 +160,7 @@ void request_begin(struct front *front, struct message *msg)
     const struct call_facts facts = facts_of(request, lane);
     const enum reason refusal = reason != REASON_NONE ? reason : proxy_refusal(proxy, connection);
     attempt_init(&request->attempt, &proxy->pool, &attempt_io_handler);
-    request->is_http2 = route_is_http2(connection, lane->target, &request->msg);
+    request->http = route_http(connection, lane->target, &request->msg);
     upload_begin(request, lane->policy, &facts);
     if (refusal != REASON_NONE)
         call_refuse(&request->call, &proxy->engine, lane, &facts, refusal, proxy->loop->now);

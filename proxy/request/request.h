@@ -15,6 +15,7 @@
 #include "request/connection.h"
 #include "request/proxy.h"
 #include "request/replay.h"
+#include "request/route.h"
 #include "telemetry/access_log.h"
 #include "upstream/attempt.h"
 
@@ -54,7 +55,7 @@ struct request {
     uint64_t bytes_in;
     uint64_t bytes_out;
     enum reason detail_reason : 8; /* a later refusal has other reasons, and none of `detail` */
-    bool is_http2;                 /* is spoken with the target */
+    enum route_http http : 8;      /* is spoken with the target */
     bool is_upload_done;           /* the caller's whole body is here */
     bool has_sent_head;            /* the attempt's request head was written */
     bool is_continue_sent;         /* a 100 was relayed: the caller sends now */

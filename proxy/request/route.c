@@ -86,7 +86,7 @@ static enum reason find_target(struct proxy *proxy, struct span name, struct tar
         target_table_drop(&proxy->targets, target);
         return REASON_OVERLOADED;
     }
-    destination->document = document;
+    destination_follow(proxy, destination, document);
     *out = target;
     return REASON_NONE;
 }
@@ -106,17 +106,21 @@ static enum reason find_by_request(struct proxy *proxy, const struct message *ms
 
 /* ---- rules ---- */
 
-bool route_is_http2(const struct connection *connection, const struct target *target,
-                    const struct message *msg)
+enum route_http route_http(const struct connection *connection, const struct target *target,
+                           const struct message *msg)
 {
-    const struct document *document = ((const struct destination *)target->user)->document;
+    const struct destination *destination = target->user;
+    const struct document *document = destination->document;
     const enum protocol wanted = document ? document->protocol : PROTOCOL_UNSET;
     switch (wanted != PROTOCOL_UNSET ? wanted : connection->entrance->protocol) {
     case PROTOCOL_HTTP2:
-    case PROTOCOL_GRPC: return true;
-    case PROTOCOL_HTTP1: return false;
-    default: return msg->version_major == 2;
+    case PROTOCOL_GRPC: return ROUTE_HTTP2;
+    case PROTOCOL_HTTP1: return ROUTE_HTTP1;
+    default: break;
     }
+    if (destination->tls != NULL)
+        return ROUTE_ALPN;
+    return msg->version_major == 2 ? ROUTE_HTTP2 : ROUTE_HTTP1;
 }
 
 bool request_is_grpc(const struct message *msg)

@@ -22,10 +22,12 @@ bool route_is_method_listed(const struct retry_config *cfg, const struct message
 /* May a call of this method be repeated by policy: in `methods`, or with an Idempotency-Key that is
  * honoured? */
 
-bool route_is_http2(const struct connection *connection, const struct target *target,
-                    const struct message *msg);
+enum route_http { ROUTE_HTTP1, ROUTE_HTTP2, ROUTE_ALPN };
+
+enum route_http route_http(const struct connection *connection, const struct target *target,
+                           const struct message *msg);
 /* What is spoken with the target: the policy's word, else the listener's; auto speaks what the
- * caller spoke (POLICY section 6). */
+ * caller spoke, and over TLS what is agreed on there (POLICY section 6). */
 
 bool request_is_grpc(const struct message *msg);
 

@@ -52,7 +52,7 @@ static void fill_plans(struct snapshot *snapshot)
         (struct plan){.policy_name = "", .policy = &set->no_policy, .snapshot = snapshot};
 }
 
-struct snapshot *snapshot_new(struct policy_set **set)
+struct snapshot *snapshot_new(struct policy_set **set, struct tls_clients **tls)
 {
     struct snapshot *snapshot = calloc(1, sizeof *snapshot);
     if (snapshot == NULL)
@@ -67,6 +67,8 @@ struct snapshot *snapshot_new(struct policy_set **set)
     }
     snapshot->set = *set;
     *set = NULL;
+    snapshot->tls = *tls;
+    *tls = NULL;
     fill_plans(snapshot);
     return snapshot;
 }
@@ -88,6 +90,7 @@ void snapshot_unref(struct snapshot **taken)
     if (--snapshot->refs > 0)
         return;
     policy_set_unref(&snapshot->set);
+    tls_clients_free(&snapshot->tls);
     free(snapshot->plans);
     free(snapshot->rules);
     for (char **name = snapshot->names; name != NULL && *name != NULL; name++)

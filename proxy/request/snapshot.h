@@ -8,6 +8,7 @@
 
 #include "call/target.h"
 #include "config/policy_set.h"
+#include "request/tls_clients.h"
 
 #include <stdint.h>
 
@@ -17,11 +18,13 @@ struct snapshot {
     struct policy_set *set; /* a reference */
     struct plan *plans;     /* one per document, and a last one for hosts that no document names */
     struct plan_rule *rules;
-    char **names; /* of the plans: "shop/payments", or "payments" without a namespace */
+    char **names;            /* of the plans: "shop/payments", or "payments" without a namespace */
+    struct tls_clients *tls; /* owned; NULL: no document speaks TLS */
 };
 
-struct snapshot *snapshot_new(struct policy_set **set);
-/* Consumes the reference *set. NULL, and nothing consumed, without memory. One reference. */
+struct snapshot *snapshot_new(struct policy_set **set, struct tls_clients **tls);
+/* Consumes the reference *set, and *tls (which may be NULL). NULL, and nothing consumed, without
+ * memory. One reference. */
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot **snapshot);

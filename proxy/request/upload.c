@@ -42,7 +42,8 @@ void upload_begin(struct request *request, const struct policy *policy,
     request->is_upload_done = msg->is_whole;
     const bool may_repeat =
         facts->is_idempotent || (policy->retry.mode != POLICY_OFF && facts->is_method_listed) ||
-        request->is_http2; /* a refused stream was not worked on: any call may go again */
+        request->http !=
+            ROUTE_HTTP1; /* a refused stream was not worked on: any call may go again */
     replay_init(&request->replay, &request->proxy->replay,
                 may_repeat ? policy->retry.max_body_bytes : 0);
 }

@@ -405,6 +405,16 @@ static void put_defences(struct page *page)
     }
 }
 
+static void put_handshakes(struct page *page)
+{
+    static const char *const words[] = {"full", "resumed", "failed", "refused"};
+    for (unsigned i = 0; i < TLS_RESULT_COUNT; i++) {
+        start_series(page, "_total");
+        put_label(page, "result", words[i]);
+        end_series(page, cell_get(&page->metrics->handshakes[i]), 0);
+    }
+}
+
 static void put_number(struct page *page, uint64_t value, unsigned decimals)
 {
     start_series(page, suffix_of(page->family));
@@ -417,6 +427,8 @@ static void put_proxy_family(struct page *page, enum metric metric)
     switch (metric) {
     case METRIC_CONNECTIONS: put_connections(page); break;
     case METRIC_HTTP2_DEFENCES: put_defences(page); break;
+    case METRIC_TLS_HANDSHAKES: put_handshakes(page); break;
+    case METRIC_TLS_UNVERIFIED: put_number(page, cell_get(&metrics->tls_unverified), 0); break;
     case METRIC_CONFIG_RELOADS:
         for (unsigned i = 0; i < 2; i++) {
             start_series(page, "_total");

@@ -109,6 +109,8 @@ enum connection_state {
         CONNECTION_STATE_COUNT
 };
 
+enum tls_result { TLS_FULL = 0, TLS_RESUMED, TLS_FAILED, TLS_REFUSED, TLS_RESULT_COUNT };
+
 /* Which limiters an instance has; a mask. */
 enum metrics_part { METRICS_BREAKER = 1 << 0, METRICS_BULKHEAD = 1 << 1, METRICS_BUCKET = 1 << 2 };
 #define METRICS_PARTS 3
@@ -203,6 +205,8 @@ struct metrics {
     const char *revision;
     struct metrics_config_hash *config_hash; /* atomic; replaced whole */
     metric_cell connections[CONNECTION_SIDES * CONNECTION_STATE_COUNT];
+    metric_cell handshakes[TLS_RESULT_COUNT];
+    metric_cell tls_unverified;
     metric_cell defences[H2_SIDES * DEFENCE_COUNT];
     metric_cell reloads[2]; /* failure, success */
     metric_cell is_last_reload_good;
@@ -353,6 +357,8 @@ void metrics_set_retry_budget(struct metrics_target *target, uint64_t available)
 
 void metrics_set_connections(struct metrics *metrics, enum connection_side side,
                              enum connection_state state, uint64_t count);
+void metrics_set_handshakes(struct metrics *metrics, const uint64_t counts[TLS_RESULT_COUNT]);
+void metrics_set_tls_unverified(struct metrics *metrics, uint64_t policies);
 void metrics_count_defence(struct metrics *metrics, enum h2_side side, enum defence defence);
 void metrics_note_loop_lag(struct metrics *metrics, dur_ns lag);
 /* How late the loop came to a timer, or how long a turn kept others waiting: a histogram. */

@@ -145,6 +145,17 @@ void metrics_set_retry_budget(struct metrics_target *target, uint64_t available)
 
 /* The proxy as a whole */
 
+void metrics_set_handshakes(struct metrics *metrics, const uint64_t counts[TLS_RESULT_COUNT])
+{
+    for (unsigned i = 0; i < TLS_RESULT_COUNT; i++)
+        cell_set(&metrics->handshakes[i], counts[i]);
+}
+
+void metrics_set_tls_unverified(struct metrics *metrics, uint64_t policies)
+{
+    cell_set(&metrics->tls_unverified, policies);
+}
+
 void metrics_set_connections(struct metrics *metrics, enum connection_side side,
                              enum connection_state state, uint64_t count)
 {

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static const struct back_handler back_handler;
@@ -47,12 +48,29 @@ static void drop_endpoint(struct attempt *attempt)
     endpoint_unref(&attempt->endpoint);
 }
 
+/* What is offered when a connection is made: all, where the peer may choose. */
+static enum tls_alpn offer(const struct attempt *attempt)
+{
+    if (attempt->order.negotiates)
+        return TLS_ALPN_ANY;
+    return attempt->is_http2 ? TLS_ALPN_HTTP2 : TLS_ALPN_HTTP1;
+}
+
+static struct pool_tls tls_of(const struct attempt *attempt)
+{
+    struct pool_tls tls = attempt->order.tls;
+    tls.alpn = offer(attempt);
+    return tls;
+}
+
 static void connect_endpoint(struct attempt *attempt)
 {
     struct h1_back *back;
+    const struct pool_tls tls = tls_of(attempt);
     attempt->state = ATTEMPT_CONNECTING;
+    attempt->is_http2 = false;
     attempt->is_reused = false;
-    if (pool_connect(attempt->pool, attempt->endpoint, &back_handler, attempt, &back) == OK)
+    if (pool_connect(attempt->pool, attempt->endpoint, &tls, &back_handler, attempt, &back) == OK)
         attempt->back = &back->base;
     else
         fail_later(attempt, REASON_OVERLOADED, "no memory for a connection");
@@ -73,8 +91,10 @@ static enum attempt_start begin_stream(struct attempt *attempt, struct h2_back *
 static enum attempt_start join_session(struct attempt *attempt)
 {
     const uint64_t refused = attempt->order.needs_fresh ? attempt->serial : 0;
+    attempt->is_http2 = true;
+    const struct pool_tls tls = tls_of(attempt);
     struct h2_back *session =
-        pool_session(attempt->pool, attempt->endpoint, attempt->order.repeat, refused);
+        pool_session(attempt->pool, attempt->endpoint, &tls, attempt->order.repeat, refused);
     if (session == NULL) {
         fail_later(attempt, REASON_OVERLOADED, "no memory for a connection");
         return ATTEMPT_LATER;
@@ -89,9 +109,17 @@ static enum attempt_start join_session(struct attempt *attempt)
     return ATTEMPT_LATER;
 }
 
+/* Where ALPN decides: as it was decided last. */
+static bool wants_session(const struct attempt *attempt)
+{
+    if (attempt->order.negotiates)
+        return attempt->endpoint->alpn == ENDPOINT_ALPN_HTTP2;
+    return attempt->order.is_http2;
+}
+
 static enum attempt_start reach_endpoint(struct attempt *attempt)
 {
-    if (attempt->order.is_http2)
+    if (wants_session(attempt))
         return join_session(attempt);
     connect_endpoint(attempt);
     return ATTEMPT_LATER;
@@ -129,13 +157,16 @@ static enum attempt_start go(struct attempt *attempt)
     }
     take_endpoint(attempt, endpoint);
     const bool may_reuse =
-        !attempt->order.needs_fresh && !attempt->order.is_tunnel && !attempt->order.is_http2;
-    struct h1_back *back =
-        may_reuse ? pool_lease(attempt->pool, endpoint, attempt->order.repeat) : NULL;
+        !attempt->order.needs_fresh && !attempt->order.is_tunnel && !wants_session(attempt);
+    struct h1_back *back = may_reuse
+                               ? pool_lease(attempt->pool, endpoint, attempt->order.tls.settings,
+                                            attempt->order.repeat)
+                               : NULL;
     if (back == NULL)
         return reach_endpoint(attempt);
     h1_back_use(back, &back_handler, attempt);
     attempt->back = &back->base;
+    attempt->is_http2 = false;
     attempt->is_reused = true;
     attempt->state = ATTEMPT_OPEN;
     return ATTEMPT_READY;
@@ -159,6 +190,7 @@ enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_o
 {
     INVARIANT(attempt->state == ATTEMPT_NONE);
     attempt->order = *order;
+    attempt->order.tls.client = order->tls.client ? tls_client_ref(order->tls.client) : NULL;
     attempt->has_fallen_back = false;
     attempt->is_reused = false;
     if (endpoint_set_use(order->endpoints))
@@ -172,9 +204,9 @@ enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_o
 void attempt_release(struct attempt *attempt, dur_ns pool_idle)
 {
     INVARIANT(attempt->state == ATTEMPT_OPEN);
-    if (attempt->order.is_http2)
+    if (attempt->is_http2)
         h2_back_of(attempt->back)->idle_time = pool_idle;
-    if (attempt->order.is_http2 || attempt->order.is_tunnel) {
+    if (attempt->is_http2 || attempt->order.is_tunnel) {
         back_close(&attempt->back);
     } else {
         struct h1_back *back = h1_back_of(attempt->back);
@@ -182,6 +214,7 @@ void attempt_release(struct attempt *attempt, dur_ns pool_idle)
         pool_release(attempt->pool, &back, pool_idle);
     }
     drop_endpoint(attempt);
+    tls_client_unref(&attempt->order.tls.client);
     attempt->state = ATTEMPT_NONE;
 }
 
@@ -193,6 +226,7 @@ void attempt_adopt(struct attempt *attempt)
     if (pool_adopt_session(attempt->pool, attempt->endpoint, fd) != OK)
         close(fd);
     drop_endpoint(attempt);
+    tls_client_unref(&attempt->order.tls.client);
     attempt->state = ATTEMPT_NONE;
 }
 
@@ -215,14 +249,36 @@ void attempt_abort(struct attempt *attempt)
     leave_session(attempt);
     back_close(&attempt->back);
     drop_endpoint(attempt);
+    tls_client_unref(&attempt->order.tls.client);
     attempt->state = ATTEMPT_NONE;
 }
 
 /* ---- what the connection tells ---- */
 
+/* ALPN has chosen HTTP/2: the connection becomes one that calls share, and this call the first on
+ * it. */
+static void become_session(struct attempt *attempt)
+{
+    struct h1_back *back = h1_back_of(attempt->back);
+    attempt->back = NULL;
+    attempt->endpoint->alpn = ENDPOINT_ALPN_HTTP2;
+    if (pool_turn_session(attempt->pool, attempt->endpoint, &back) != OK)
+        fail_later(attempt, REASON_OVERLOADED, "no memory for a connection");
+    else if (join_session(attempt) == ATTEMPT_READY)
+        attempt->handler->on_ready(attempt);
+}
+
 static void back_connected(struct back *back)
 {
     struct attempt *attempt = back->user;
+    if (attempt->order.negotiates) {
+        if (strcmp(stream_alpn(&h1_back_of(back)->stream), "h2") == 0) {
+            endpoint_connected(attempt->endpoint);
+            become_session(attempt);
+            return;
+        }
+        attempt->endpoint->alpn = ENDPOINT_ALPN_HTTP1;
+    }
     attempt->state = ATTEMPT_OPEN;
     endpoint_connected(attempt->endpoint);
     attempt->handler->on_ready(attempt);
@@ -252,6 +308,12 @@ static void on_session(struct h2_back_wait *wait, struct h2_back *session, enum 
 {
     struct attempt *attempt = CONTAINER_OF(wait, struct attempt, session_wait);
     attempt->session = NULL;
+    if (reason == REASON_TLS_FAILURE && attempt->order.negotiates &&
+        attempt->endpoint->alpn == ENDPOINT_ALPN_HTTP2) {
+        attempt->endpoint->alpn = ENDPOINT_ALPN_UNKNOWN; /* it has another mind than last time */
+        connect_endpoint(attempt);
+        return;
+    }
     if (reason != REASON_NONE) {
         if (!fall_back(attempt, reason))
             attempt->handler->on_failed(attempt, reason, detail);

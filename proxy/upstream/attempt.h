@@ -49,7 +49,9 @@ struct attempt_order {
     enum repeat repeat; /* if the connection turns out dead */
     bool needs_fresh;   /* a pooled connection just failed: take none */
     bool is_tunnel;     /* never from the pool, never to it */
-    bool is_http2;      /* a stream of a shared connection */
+    bool is_http2;      /* a stream of a shared connection; of `negotiates`, if that is not known */
+    bool negotiates;    /* over TLS: whichever HTTP is agreed on */
+    struct pool_tls tls;
 };
 
 struct attempt {
@@ -70,6 +72,7 @@ struct attempt {
     enum reason failure;
     bool is_reused;
     bool has_fallen_back;
+    bool is_http2; /* it is, or will be, a stream of a shared connection */
     uint64_t tried[ATTEMPT_TRIED_MAX];
     uint32_t tried_count;
 };

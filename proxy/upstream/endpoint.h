@@ -46,6 +46,12 @@ struct endpoint_hooks {
     /* the last reference has gone: endpoint->pool must be given back. NULL: nobody cares */
 };
 
+enum endpoint_alpn { /* what was agreed on when that was asked last */
+                     ENDPOINT_ALPN_UNKNOWN = 0,
+                     ENDPOINT_ALPN_HTTP1,
+                     ENDPOINT_ALPN_HTTP2,
+};
+
 struct endpoint {
     uint32_t magic;
     uint32_t refs;
@@ -53,6 +59,7 @@ struct endpoint {
         id; /* of the address: equal for the same address at all times and in all sets, never 0 */
     uint32_t in_flight;       /* attempts, counted by whoever makes them; the balancer's measure */
     bool is_listed;           /* DNS names it (or it is a literal) */
+    uint8_t alpn;             /* enum endpoint_alpn */
     struct list link;         /* in set->members while is_listed */
     struct endpoint_set *set; /* NULL once not listed */
     void *pool;               /* the connection pool's slot */

@@ -125,7 +125,8 @@ static bool is_looked_at(struct h1_back *back, enum repeat repeat)
     return true;
 }
 
-struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, enum repeat repeat)
+struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, uint64_t tls_settings,
+                           enum repeat repeat)
 {
     struct pool_slot *slot = endpoint->pool;
     const mono_ns now = pool->codec->loop->now;
@@ -134,7 +135,8 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, enum re
         struct h1_back *back = CONTAINER_OF(first, struct h1_back, pool_link);
         if (repeat == REPEAT_NEVER && mono_since(now, back->idle_since) > POOL_SAFE_IDLE)
             return NULL; /* the others idled longer still */
-        if (now >= back->expires_at || (!is_looked_at(back, repeat) && h1_back_is_stale(back))) {
+        if (now >= back->expires_at || back->tls_settings != tls_settings ||
+            (!is_looked_at(back, repeat) && h1_back_is_stale(back))) {
             pool->stale++;
             drop(pool, back);
             continue;
@@ -146,13 +148,28 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, enum re
     return NULL;
 }
 
-enum err pool_connect(struct pool *pool, struct endpoint *endpoint,
+/* NULL: in clear text. */
+static const struct tls_order *order_of(const struct pool *pool, const struct endpoint *endpoint,
+                                        const struct pool_tls *tls, struct tls_order *order)
+{
+    *order = (struct tls_order){.client = tls->client,
+                                .engine = pool->tls,
+                                .server_name = tls->server_name,
+                                .peer = endpoint->text,
+                                .alpn = tls->alpn};
+    return tls->client != NULL ? order : NULL;
+}
+
+enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct pool_tls *tls,
                       const struct back_handler *handler, void *user, struct h1_back **out)
 {
     struct h1_back *back;
-    const enum err e = h1_back_connect(pool->codec, &endpoint->address, handler, user, &back);
+    struct tls_order order;
+    const enum err e = h1_back_connect(pool->codec, &endpoint->address,
+                                       order_of(pool, endpoint, tls, &order), handler, user, &back);
     if (e != OK)
         return e;
+    back->tls_settings = tls->settings;
     back->endpoint = endpoint_ref(endpoint);
     back->on_gone = on_gone;
     back->gone_context = pool;
@@ -235,12 +252,16 @@ static void join(struct pool *pool, struct endpoint *endpoint, struct h2_back *s
     pool->open_count++;
 }
 
-static struct h2_back *new_session(struct pool *pool, struct endpoint *endpoint)
+static struct h2_back *new_session(struct pool *pool, struct endpoint *endpoint,
+                                   const struct pool_tls *tls)
 {
     const struct h2_back_options options = session_options(pool);
     struct h2_back *session;
-    if (h2_back_connect(pool->codec, &endpoint->address, &options, &session) != OK)
+    struct tls_order order;
+    if (h2_back_connect(pool->codec, &endpoint->address, order_of(pool, endpoint, tls, &order),
+                        &options, &session) != OK)
         return NULL;
+    session->tls_settings = tls->settings;
     pool->connects++;
     join(pool, endpoint, session);
     return session;
@@ -258,6 +279,23 @@ enum err pool_adopt_session(struct pool *pool, struct endpoint *endpoint, int fd
     return e;
 }
 
+enum err pool_turn_session(struct pool *pool, struct endpoint *endpoint, struct h1_back **taken)
+{
+    const struct h2_back_options options = session_options(pool);
+    struct h1_back *back = *taken;
+    struct h2_back *session;
+    *taken = NULL;
+    const bool has_slot = slot_of(endpoint) != NULL;
+    const enum err e =
+        has_slot ? h2_back_turn(pool->codec, &back->stream, &options, &session) : ERR_NO_MEMORY;
+    if (e == OK) {
+        session->tls_settings = back->tls_settings;
+        join(pool, endpoint, session);
+    }
+    h1_back_close(&back); /* its socket has gone to the session */
+    return e;
+}
+
 /* An HTTP/2 peer says GOAWAY before it closes, so a request that meets the end is told whether it
  * was seen: idle time does not matter as it does in HTTP/1.1. Only an end that is here already must
  * not be walked into. */
@@ -270,8 +308,8 @@ static bool has_died(struct pool *pool, struct h2_back *session, enum repeat rep
     return true;
 }
 
-struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint, enum repeat repeat,
-                             uint64_t refused)
+struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint,
+                             const struct pool_tls *tls, enum repeat repeat, uint64_t refused)
 {
     struct pool_slot *slot = slot_of(endpoint);
     struct h2_back *coming = NULL;
@@ -279,7 +317,7 @@ struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint, enum 
         return NULL;
     LIST_FOREACH_SAFE (link, following, &slot->sessions) {
         struct h2_back *session = CONTAINER_OF(link, struct h2_back, slot_link);
-        if (session->serial == refused)
+        if (session->serial == refused || session->tls_settings != tls->settings)
             continue;
         if (h2_back_is_coming(session))
             coming = coming ? coming : session;
@@ -288,7 +326,7 @@ struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint, enum 
             return session;
         }
     }
-    return coming ? coming : new_session(pool, endpoint);
+    return coming ? coming : new_session(pool, endpoint, tls);
 }
 
 void pool_leave_session(struct h2_back *session)

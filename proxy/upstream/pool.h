@@ -16,6 +16,7 @@
 #include "base/mono.h"
 #include "codec/h1_back.h"
 #include "codec/h2_back.h"
+#include "net/tls.h"
 #include "upstream/endpoint.h"
 
 #include <stdbool.h>
@@ -31,10 +32,18 @@ enum repeat {                   /* what it means for a call that its connection 
 #define POOL_SAFE_IDLE (1 * NS_PER_S)
 #define POOL_IDLE_PER_ENDPOINT 1024 /* bound on what a burst of calls leaves behind */
 
+struct pool_tls { /* how a connection to an endpoint is to speak; zero: in clear text */
+    struct tls_client *client;
+    uint64_t settings; /* tells those of other settings apart, which are not used; 0: clear text */
+    const char *server_name;
+    enum tls_alpn alpn;
+};
+
 struct pool {
     struct codec *codec;
-    struct list idle;     /* h1_back.idle_link, oldest first */
-    struct list sessions; /* h2_back.pool_link: all connections of HTTP/2 */
+    struct tls_engine *tls; /* borrowed; NULL: no endpoint speaks TLS */
+    struct list idle;       /* h1_back.idle_link, oldest first */
+    struct list sessions;   /* h2_back.pool_link: all connections of HTTP/2 */
     uint32_t idle_count;
     uint32_t open_count; /* all connections, idle or in use */
     uint64_t connects;
@@ -50,10 +59,11 @@ void pool_fini(struct pool *pool);
 struct endpoint_hooks pool_hooks(struct pool *pool);
 /* For endpoint_set_new: endpoints that leave take their idle connections along. */
 
-struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, enum repeat repeat);
-/* An idle connection that is alive, or NULL. */
+struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, uint64_t tls_settings,
+                           enum repeat repeat);
+/* An idle connection of those settings that is alive, or NULL. */
 
-enum err pool_connect(struct pool *pool, struct endpoint *endpoint,
+enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct pool_tls *tls,
                       const struct back_handler *handler, void *user,
                       struct h1_back **out) MUST_CHECK;
 /* A new one; ERR_NO_MEMORY. */
@@ -62,8 +72,8 @@ void pool_release(struct pool *pool, struct h1_back **back, dur_ns pool_idle);
 /* Consumes a connection after its response: keeps it when it may serve again, else closes it.
  * pool_idle 0: never kept. */
 
-struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint, enum repeat repeat,
-                             uint64_t refused);
+struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint,
+                             const struct pool_tls *tls, enum repeat repeat, uint64_t refused);
 /* A connection of HTTP/2 that has room for a stream, or else one that is coming (see h2_back_wait):
  * the first that there is, so that further ones are left alone and can go; a new one where there is
  * none. Never the one with the serial `refused`. NULL without memory. */
@@ -71,6 +81,11 @@ struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint, enum 
 enum err pool_adopt_session(struct pool *pool, struct endpoint *endpoint, int fd) MUST_CHECK;
 /* A connected socket on which nothing was said yet becomes such a connection. On an error it stays
  * the caller's. */
+
+enum err pool_turn_session(struct pool *pool, struct endpoint *endpoint,
+                           struct h1_back **back) MUST_CHECK;
+/* Consumes a connection just made, on which ALPN has chosen HTTP/2: it becomes such a connection.
+ */
 
 void pool_leave_session(struct h2_back *session);
 /* Who waited for it gave up: one that nobody waits for ends when it has not come within a second,

@@ -45,7 +45,8 @@ static void bench_open(uint16_t port, bool is_http2)
     diagnostics_init(&diagnostics);
     cr_assert_eq(policy_set_load_text("t.yaml", policy, sizeof policy - 1, &set, &diagnostics), OK);
     diagnostics_fini(&diagnostics);
-    struct snapshot *snapshot = snapshot_new(&set);
+    struct tls_clients *no_tls = NULL;
+    struct snapshot *snapshot = snapshot_new(&set, &no_tls);
     bench.loop = loop_new(&loop_options);
     bench.metrics = metrics_new(1000, "t", "", 1);
     bench.events = events_new();

@@ -257,8 +257,8 @@ def websocket_echo():
 
 
 class Upstream:
-    def __init__(self, host="127.0.0.1", default=None, port=0):
-        self.host = host
+    def __init__(self, host="127.0.0.1", default=None, port=0, tls=None):
+        self.host, self.tls = host, tls
         self.default = default or answer()
         self.requests = []
         self.accepted = 0
@@ -334,7 +334,7 @@ class Upstream:
     async def _listen(self):
         # Never a double bind: a proxy that dials itself would pass unseen.
         self._server = await asyncio.start_server(self._serve, self.host, self.port, backlog=1024, limit=CHUNK,
-                                                  reuse_address=True)
+                                                  reuse_address=True, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self):

@@ -105,8 +105,9 @@ static const struct back_handler handler = {
 
 static void dial(void)
 {
-    cr_assert_eq(
-        h1_back_connect(&bench.wire.codec, &bench.wire.address, &handler, &bench, &bench.back), OK);
+    cr_assert_eq(h1_back_connect(&bench.wire.codec, &bench.wire.address, NULL, &handler, &bench,
+                                 &bench.back),
+                 OK);
     bench.back->on_gone = on_gone;
 }
 

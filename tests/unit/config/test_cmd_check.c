@@ -154,8 +154,12 @@ Test(schema, with_an_unknown_argument_is_2)
 
 Test(schema, is_printed)
 {
+    FILE *file = tmpfile(); /* a pipe would not hold it */
+    char first[3] = "";
+    cr_assert(dup2(fileno(file), STDOUT_FILENO) >= 0);
     cr_assert_eq(cmd_schema(1, (char *[]){(char *)"schema", NULL}), 0);
-    char first[8] = "";
-    cr_assert_gt(fread(first, 1, 2, cr_get_redirected_stdout()), 0);
+    rewind(file);
+    cr_assert_eq(fread(first, 1, 2, file), 2);
     cr_assert_str_eq(first, "{\n");
+    fclose(file);
 }

@@ -87,7 +87,7 @@ static enum tls_step_result play(struct duet *duet, long fails_after)
     duet->to_client_len = 0;
     duet->read_by_server = 0;
     cr_assert_eq(mbedtls_ssl_session_reset(&duet->server), 0);
-    duet->handshake = tls_handshake_new(duet->client, "api.test", "peer", 0);
+    duet->handshake = tls_handshake_new(duet->client, "api.test", "peer", TLS_ALPN_ANY, 0);
     (void)tls_memory_fail_after(fails_after);
     for (int steps = 0; steps < 10 && duet->handshake->result == TLS_STEP_AGAIN; steps++) {
         tls_handshake_step(duet->handshake);

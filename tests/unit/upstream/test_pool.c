@@ -54,8 +54,10 @@ static struct h1_back *served(const char *answer)
     struct h1_back *back = NULL;
     const int before = ends;
     const int known = connected;
-    cr_assert_eq(pool_connect(&bench.pool, upstream_bench_endpoint(&bench), &handler, NULL, &back),
-                 OK);
+    const struct pool_tls clear = {.client = NULL};
+    cr_assert_eq(
+        pool_connect(&bench.pool, upstream_bench_endpoint(&bench), &clear, &handler, NULL, &back),
+        OK);
     UNTIL(connected == known + 1);
     bench.wire.peer = -1;
     cr_assert(wire_accept(&bench.wire));
@@ -67,7 +69,7 @@ static struct h1_back *served(const char *answer)
 
 static struct h1_back *lease(enum repeat repeat)
 {
-    return pool_lease(&bench.pool, upstream_bench_endpoint(&bench), repeat);
+    return pool_lease(&bench.pool, upstream_bench_endpoint(&bench), 0, repeat);
 }
 
 static void idled_for(struct h1_back *back, dur_ns time)

@@ -1,0 +1,282 @@
+"""TLS to upstreams: who is trusted, what is told of who is not, certificates that change."""
+
+import socket
+import ssl
+import subprocess
+
+import pytest
+from harness.client import Client, encode
+from harness.ports import free_port
+from harness.proxy import Load
+from harness.tls import Authority, self_signed, server_context
+from harness.upstream import Upstream, answer, websocket_echo
+from harness.waiting import wait_until
+
+NAME = "localhost"  # a name that every machine resolves to the upstream's address
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def serve():
+    """serve(pair, **how): an upstream that speaks TLS with that certificate."""
+    made = []
+
+    def make(pair, **how):
+        made.append(Upstream(tls=server_context(pair, **how)))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def through(make_proxy):
+    """through(server, tls): a proxy in front of it, under that tls block."""
+
+    def make(server, tls, more="", **how):
+        port = getattr(server, "port", server)
+        return make_proxy(f"{NAME}:{port}", f"tls: {tls}\n{more}", **how).start()
+
+    return make
+
+
+def test_a_good_chain_is_spoken_to(authority, serve, through):
+    server = serve(authority.issue(NAME))
+    proxy = through(server, f"{{caFile: {authority.cert}}}")
+    for _ in range(3):
+        response = proxy.get()
+        assert (response.status, response.body) == (200, b"ok")
+    assert len({request.connection for request in server.requests}) == 1  # one handshake, then the pool
+    assert proxy.post("/", b"x" * 300_000).status == 200
+    assert server.requests[-1].body == b"x" * 300_000
+
+
+def test_files_are_found_from_the_folder_of_the_policy(authority, serve, make_proxy):
+    server = serve(authority.issue(NAME))
+    proxy = make_proxy(f"{NAME}:{server.port}", "tls: {caFile: certs/ca.pem}")
+    (proxy.config / "certs").mkdir()
+    (proxy.config / "certs/ca.pem").write_bytes(authority.cert.read_bytes())
+    assert proxy.start().get().status == 200
+
+
+REFUSED = {
+    "another name": (lambda authority, folder: authority.issue("else.test"), "tls_name_mismatch", "else.test"),
+    "expired": (lambda authority, folder: authority.issue(NAME, days=-1), "tls_expired", "expired"),
+    "self-signed": (lambda authority, folder: self_signed(folder, NAME), "tls_untrusted", ""),
+    "another authority": (lambda authority, folder: Authority(folder, "other").issue(NAME), "tls_untrusted", ""),
+    "not for servers": (lambda authority, folder: authority.issue(NAME, usage="clientAuth"), "tls_untrusted", ""),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_who_cannot_be_trusted_is_refused_by_name(authority, serve, through, tmp_path, case):
+    make, reason, words = REFUSED[case]
+    server = serve(make(authority, tmp_path))
+    proxy = through(server, f"{{caFile: {authority.cert}}}", "retry: {attempts: 0}")
+    response = proxy.get()
+    assert (response.status, response.reason) == (503, reason)
+    assert words in response.header("proxy-status")
+    assert server.requests == []
+    assert proxy.metrics().sum("outrigger_rejections_total", reason=reason) == 1
+    assert proxy.metrics().sum("outrigger_tls_handshakes_total", result="failed") == 1
+    assert reason in proxy.stderr()
+
+
+def test_an_upstream_without_tls_is_never_spoken_to_in_clear(upstream, authority, through):
+    proxy = through(upstream, f"{{caFile: {authority.cert}}}", "timeouts: {connect: 300ms}")
+    assert proxy.get().reason in ("tls_failure", "connect_timeout")  # it makes no sense of our first bytes
+    assert upstream.requests == []
+
+
+def test_a_server_that_never_answers_the_handshake_is_a_connect_timeout(authority, through):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = through(silent.getsockname()[1], f"{{caFile: {authority.cert}}}", "timeouts: {connect: 300ms}")
+        response = proxy.get()
+        assert (response.status, response.reason) == (503, "connect_timeout")
+
+
+def test_a_name_of_its_own_is_asked_for_and_verified(authority, serve, through):
+    server = serve(authority.issue("shop.internal"))
+    assert through(server, f"{{caFile: {authority.cert}, serverName: shop.internal}}").get().status == 200
+    assert through(server, f"{{caFile: {authority.cert}, serverName: else.internal}}").get().reason == "tls_name_mismatch"
+
+
+def test_an_identity_is_verified_instead_of_the_name(authority, serve, through):
+    identity = "spiffe://cluster.local/ns/shop/sa/pay"
+    server = serve(authority.issue("URI:" + identity))
+    good = through(server, f'{{caFile: {authority.cert}, subjectAltNames: ["{identity}", other.test]}}')
+    assert good.get().status == 200
+    bad = through(server, f'{{caFile: {authority.cert}, subjectAltNames: ["{identity}2"]}}')
+    assert bad.get().reason == "tls_name_mismatch"
+
+
+def test_an_address_is_verified_as_one(authority, serve, make_proxy):
+    server = serve(authority.issue("IP:127.0.0.1"))
+    policy = f"tls: {{caFile: {authority.cert}}}"
+    assert make_proxy(server.address, policy).start().get().status == 200
+    other = serve(authority.issue("IP:127.0.0.9"))
+    assert make_proxy(other.address, policy).start().get().reason == "tls_name_mismatch"
+
+
+# ---- mutual ----------------------------------------------------------------------------------------------------
+
+
+def mutual(authority, pair):
+    return f"{{mode: mutual, caFile: {authority.cert}, certFile: {pair.cert}, keyFile: {pair.key}}}"
+
+
+def test_a_certificate_of_ours_is_shown_where_the_policy_says_so(authority, serve, through):
+    server = serve(authority.issue(NAME), clients=authority)
+    ours = authority.issue("me.test", usage="clientAuth")
+    assert through(server, mutual(authority, ours)).get().status == 200
+    response = through(server, f"{{caFile: {authority.cert}}}").get()
+    assert (response.status, response.reason) == (503, "tls_client_cert")
+
+
+def test_a_certificate_of_ours_that_is_not_trusted_is_told(authority, serve, through, tmp_path):
+    server = serve(authority.issue(NAME), clients=authority)
+    stranger = Authority(tmp_path, "stranger").issue("me.test", usage="clientAuth")
+    response = through(server, mutual(authority, stranger)).get()
+    assert (response.status, response.reason) == (503, "tls_client_cert")
+
+
+def test_no_call_fails_while_certificates_are_rotated(authority, serve, through, tmp_path):
+    server = serve(authority.issue(NAME), clients=authority)
+    stem = tmp_path / "ours"
+    ours = authority.issue("me.test", usage="clientAuth", into=stem)
+    proxy = through(server, mutual(authority, ours))
+    with Load(proxy, callers=4, pause=0.002) as load:
+        for _ in range(5):
+            load.wait_calls(30)
+            authority.issue("me.test", usage="clientAuth", into=stem)
+            reloads = proxy.metrics().sum("outrigger_config_reloads_total", result="success")
+            wait_until(lambda: proxy.metrics().sum("outrigger_config_reloads_total", result="success") > reloads,
+                       what="the new certificate read")
+        load.wait_calls(30)
+    assert load.broken == []
+    assert {status for _, status, _ in load.results} == {200}
+
+
+def test_a_certificate_that_cannot_be_used_changes_nothing(authority, serve, through, tmp_path):
+    server = serve(authority.issue(NAME), clients=authority)
+    ours = authority.issue("me.test", usage="clientAuth", into=tmp_path / "ours")
+    proxy = through(server, mutual(authority, ours))
+    assert proxy.get().status == 200
+    ours.key.write_text("no key at all\n")
+    wait_until(lambda: "config_reload_failed" in proxy.stderr(), what="the failed reload")
+    assert "OUT0109" in proxy.stderr() and "keyFile" in proxy.stderr()
+    assert proxy.get().status == 200
+
+
+# ---- what is agreed on -----------------------------------------------------------------------------------------
+
+
+def test_http_1_is_spoken_where_the_upstream_chooses_it(authority, serve, through):
+    server = serve(authority.issue(NAME), alpn=["http/1.1"])
+    proxy = through(server, f"{{caFile: {authority.cert}}}")
+    assert [proxy.get().status for _ in range(3)] == [200] * 3
+
+
+def test_http_2_that_is_asked_for_and_not_spoken_is_a_tls_failure(authority, serve, make_proxy):
+    server = serve(authority.issue(NAME), alpn=["http/1.1"])
+    proxy = make_proxy(f"{NAME}:{server.port}", f"tls: {{caFile: {authority.cert}}}", protocol="http2").start()
+    response = proxy.get()
+    assert (response.status, response.reason) == (503, "tls_failure")
+
+
+def test_a_websocket_goes_by_http_1_over_tls(authority, serve, through):
+    server = serve(authority.issue(NAME), alpn=["h2", "http/1.1"])
+    server.on("/ws", websocket_echo())
+    proxy = through(server, f"{{caFile: {authority.cert}}}")
+    with proxy.client() as client:
+        client.send(encode("GET", "/ws", [("Connection", "Upgrade"), ("Upgrade", "websocket"),
+                                          ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                                          ("Sec-WebSocket-Version", "13")]))
+        assert client.read_response().status == 101
+
+
+def test_a_connect_tunnel_is_left_alone(authority, serve, through):
+    server = serve(authority.issue(NAME))
+    proxy = through(server, f"{{caFile: {authority.cert}}}")
+    with Client(proxy.outbound) as client:
+        client.send(f"CONNECT {NAME}:{server.port} HTTP/1.1\r\nHost: {NAME}:{server.port}\r\n\r\n".encode())
+        assert client.read_response("CONNECT").status == 200
+        context = ssl.create_default_context(cafile=str(authority.cert))
+        client.socket.settimeout(10)
+        with context.wrap_socket(client.socket, server_hostname=NAME) as inner:
+            inner.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert inner.recv(64).startswith(b"HTTP/1.1 200")
+
+
+# ---- being loud ------------------------------------------------------------------------------------------------
+
+
+def test_no_verification_is_possible_and_loud(serve, through, tmp_path):
+    server = serve(self_signed(tmp_path, "anything"))
+    proxy = through(server, "{insecureSkipVerify: true}")
+    assert proxy.get().status == 200
+    assert "OUT0424" in proxy.stderr()
+    assert proxy.metrics().sum("outrigger_tls_unverified") == 1
+
+
+def test_tls_that_is_switched_on_by_a_reload_holds_for_the_next_call(authority, serve, make_proxy):
+    server = serve(authority.issue(NAME))
+    proxy = make_proxy(f"{NAME}:{server.port}", "retry: {attempts: 0}").start()
+    assert proxy.get().status != 200  # clear text to a TLS server
+    proxy.set_policy(f"tls: {{caFile: {authority.cert}}}")
+    wait_until(lambda: proxy.get().status == 200, what="TLS after the reload")
+
+
+def test_a_session_is_resumed(authority, serve, through):
+    server = serve(authority.issue(NAME))
+    server.default = answer(200, keep=False)
+    proxy = through(server, f"{{caFile: {authority.cert}}}")
+    assert [proxy.get().status for _ in range(3)] == [200] * 3
+    assert proxy.metrics().sum("outrigger_tls_handshakes_total", result="resumed") == 2
+    assert proxy.metrics().sum("outrigger_tls_handshakes_total", result="full") == 1
+
+
+def test_it_speaks_to_openssl(authority, through):
+    pair, port = authority.issue(NAME), free_port()
+    with subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", pair.cert, "-key", pair.key,
+                           "-www", "-quiet"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        try:
+            proxy = through(port, f"{{caFile: {authority.cert}}}")
+            wait_until(lambda: proxy.get().status == 200, what="an answer of openssl's")
+        finally:
+            process.kill()
+
+
+NGINX = """
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl{http2};
+        ssl_certificate {pair.cert}; ssl_certificate_key {pair.key};
+        location / {{ return 200 "$server_protocol"; }}
+    }}
+}}
+"""
+
+
+@pytest.mark.parametrize("http2, spoken", [(" http2", "HTTP/2.0"), ("", "HTTP/1.1")], ids=["http/2", "http/1.1"])
+def test_alpn_chooses_with_nginx(authority, through, peer, tmp_path, http2, spoken):
+    port, config = free_port(), tmp_path / "nginx.conf"
+    config.write_text(NGINX.format(folder=tmp_path, port=port, http2=http2, pair=authority.issue(NAME)))
+    with subprocess.Popen([peer("nginx"), "-p", str(tmp_path), "-c", str(config), "-e", str(tmp_path / "error.log")],
+                          stdin=subprocess.DEVNULL) as process:
+        try:
+            proxy = through(port, f"{{caFile: {authority.cert}}}")
+            wait_until(lambda: proxy.get().status == 200, what="an answer of nginx's")
+            assert {proxy.get().body for _ in range(5)} == {spoken.encode()}
+        finally:
+            process.kill()
