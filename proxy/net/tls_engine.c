@@ -112,10 +112,11 @@ static void compute(struct tls_engine *engine, struct tls_job *job)
     unlock(engine);
     job->compute(job);
     took = mono_since((mono_ns)uv_hrtime(), begun);
+    /* Not under our lock: it wakes the loop, which would wait for the lock at once. */
+    INVARIANT(mailbox_post(&engine->results, &job->mail) == OK);
     lock(engine);
     engine->stats.computed += took;
     engine->stats.computed_worst = dur_max(engine->stats.computed_worst, took);
-    INVARIANT(mailbox_post(&engine->results, &job->mail) == OK);
 }
 
 static void *work(void *context)
@@ -190,8 +191,8 @@ void tls_engine_submit(struct tls_engine *engine, struct tls_job *job)
     lock(engine);
     list_append(&engine->line, &job->link);
     engine->stats.waiting++;
-    INVARIANT(pthread_cond_signal(&engine->has_work) == 0);
     unlock(engine);
+    INVARIANT(pthread_cond_signal(&engine->has_work) == 0);
 }
 
 bool tls_engine_cancel(struct tls_job *job)
