@@ -2,7 +2,7 @@
 FROM debian:12-slim AS build
 RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libh2o-dev libssl-dev libyaml-dev libc-ares-dev \
-        libjansson-dev libmbedtls-dev \
+        libnghttp2-dev libjansson-dev libmbedtls-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY CMakeLists.txt ./
@@ -15,7 +15,7 @@ RUN cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 
 FROM debian:12-slim
 RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        libuv1 libh2o0.13 libyaml-0-2 libc-ares2 libjansson4 libmbedtls14 libmbedx509-1 libmbedcrypto7 \
+        libuv1 libh2o0.13 libyaml-0-2 libc-ares2 libnghttp2-14 libjansson4 libmbedtls14 libmbedx509-1 libmbedcrypto7 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 2102 --no-create-home --shell /usr/sbin/nologin outrigger \
     && mkdir /etc/outrigger
