@@ -108,6 +108,8 @@ struct call_host {
     /* Only where endpoints have breakers: one by its standing (choice_standing), the best that
      * there is; CANDIDATE_UNKNOWN while names are being resolved, CANDIDATE_NONE when none may be
      * used. */
+    void (*on_chosen)(struct call *call);
+    /* The gate has let it pass to the candidate, call->endpoint_id: an attempt there follows. */
     const char *(*endpoint_label)(const struct call *call, uint64_t endpoint_id);
     /* "10.0.0.1:80"; "" for one that is not the target's any more. */
     uint32_t (*endpoint_count)(const struct call *call);

@@ -55,7 +55,7 @@ mono_ns choice_next_probe(const struct lane *lane)
 
 /* ---- a permit's endpoint ---- */
 
-void choice_take(struct call *call, const struct choice *choice)
+static void use(struct call *call, const struct choice *choice)
 {
     call->endpoint_seat = choice->breaker;
     call->outlier_seat = choice->outlier;
@@ -63,6 +63,13 @@ void choice_take(struct call *call, const struct choice *choice)
         choice->breaker->users++;
     if (choice->outlier != NULL)
         choice->outlier->users++;
+}
+
+void choice_take(struct call *call, const struct choice *choice)
+{
+    use(call, choice);
+    if (choice_is_needed(call->lane) && call->endpoint_id != CANDIDATE_UNKNOWN)
+        call->engine->host->on_chosen(call);
 }
 
 static void join(struct call *call, struct endpoint_seat *seat, mono_ns now)
@@ -74,7 +81,7 @@ static void join(struct call *call, struct endpoint_seat *seat, mono_ns now)
 void choice_note(struct call *call, mono_ns now)
 {
     const struct choice choice = seats_of(call, now);
-    choice_take(call, &choice);
+    use(call, &choice);
     join(call, choice.breaker, now);
     join(call, choice.outlier, now);
 }

@@ -109,6 +109,9 @@ static void put_fields(const struct explained *explained, FILE *out)
         fputc('\n', out);
         effective_family(explained->policy, family, put_field, &sheet);
     }
+    struct sheet sheet = {out, explained, strlen("loadBalancer")};
+    fputs("\nloadBalancer\n", out);
+    effective_load_balancer(explained->policy, put_field, &sheet);
 }
 
 /* ---- the worst case ---- */

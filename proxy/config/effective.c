@@ -271,6 +271,16 @@ static bool is_shown(const struct field *field)
 
 static void visit_block(struct walk *walk, const struct block *block, const void *owner);
 
+static void visit_field(struct walk *walk, const struct field *field, const void *owner)
+{
+    size_t mark = push(walk, field->name);
+    if (field->type == FIELD_BLOCK)
+        visit_block(walk, field->block, (const char *)owner + field->offset);
+    else
+        visit_value(walk, field, owner);
+    pop(walk, mark);
+}
+
 static void visit_items(struct walk *walk, const struct field *field, const void *owner)
 {
     const char *items;
@@ -298,12 +308,7 @@ static void visit_block(struct walk *walk, const struct block *block, const void
             visit_items(walk, field, owner);
             continue;
         }
-        size_t mark = push(walk, field->name);
-        if (field->type == FIELD_BLOCK)
-            visit_block(walk, field->block, (const char *)owner + field->offset);
-        else
-            visit_value(walk, field, owner);
-        pop(walk, mark);
+        visit_field(walk, field, owner);
         is_off = strcmp(field->name, "mode") == 0 && strcmp(walk->text, "off") == 0;
     }
 }
@@ -318,6 +323,16 @@ void effective_family(const struct policy *policy, enum policy_family family,
     push(&walk, policy_families[family].block->name);
     visit_block(&walk, policy_families[family].block,
                 (const char *)policy + policy_families[family].offset);
+}
+
+void effective_load_balancer(const struct policy *policy, effective_visitor visit, void *context)
+{
+    struct walk walk;
+    walk.visit = visit;
+    walk.context = context;
+    walk.path_len = 0;
+    push(&walk, load_balancer_block.name);
+    visit_block(&walk, &load_balancer_block, &policy->load_balancer);
 }
 
 static const struct block *spec_of(const struct block *document)
@@ -337,16 +352,10 @@ void effective_document(const struct document *document, effective_visitor visit
     walk.path_len = 0;
     walk.path[0] = '\0';
     for (size_t i = 0; i < spec->field_count; i++) {
-        if (spec->fields[i].type != FIELD_ENUM)
-            continue;
-        size_t mark = push(&walk, spec->fields[i].name);
-        visit_value(&walk, &spec->fields[i], document);
-        pop(&walk, mark);
+        const struct field *field = &spec->fields[i];
+        if (field->type == FIELD_BLOCK || field->type == FIELD_ENUM)
+            visit_field(&walk, field, document);
     }
-    for (int family = 0; family < POLICY_FAMILY_COUNT; family++)
-        effective_family(&document->policy, (enum policy_family)family, visit, context);
-    push(&walk, tls_block.name);
-    visit_block(&walk, &tls_block, &document->tls);
 }
 
 void effective_proxy(const struct proxy_config *proxy, effective_visitor visit, void *context)

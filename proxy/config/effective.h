@@ -34,8 +34,11 @@ void effective_family(const struct policy *policy, enum policy_family family,
                       effective_visitor visit, void *context);
 /* The fields of one of the six blocks, in the order of its table. */
 
+void effective_load_balancer(const struct policy *policy, effective_visitor visit, void *context);
+/* Of the block that a document has and its rules have not. */
+
 void effective_document(const struct document *document, effective_visitor visit, void *context);
-/* "protocol", and then the six blocks. */
+/* "protocol", and then the blocks. */
 
 void effective_proxy(const struct proxy_config *proxy, effective_visitor visit, void *context);
 /* The fields of a ProxyConfig's spec: "limits.maxConnections", "listeners[0].upstream". */

@@ -18,6 +18,7 @@ void policy_defaults(struct decoder *decoder, struct policy *policy)
         block_decode(decoder, policy_families[i].block, NULL, false,
                      (char *)policy + policy_families[i].offset);
     }
+    block_decode(decoder, &load_balancer_block, NULL, false, &policy->load_balancer);
 }
 
 static void note_family(struct decoder *decoder, size_t i, const struct node *node,

@@ -35,7 +35,6 @@ static const struct word kind_words[] = {{KIND_POLICY, 0}, {NULL, 0}};
         LATER_ROW("fallback", "an answer for refused and failed calls"),                           \
         LATER_ROW("fault", "failures on purpose"),                                                 \
         LATER_ROW("deadLetter", "failed calls are kept"),                                          \
-        LATER_ROW("loadBalancer", "how an endpoint is chosen"),                                    \
         LATER_ROW("store", "limits shared in Redis")
 
 /* ---- rules -------------------------------------------------------------------------------- */
@@ -261,6 +260,12 @@ static const struct field policy_spec_fields[] = {
      .offset = offsetof(struct document, tls),
      .doc = "encrypts connections to the upstream"},
     FAMILY_ROWS(false),
+    {.name = "loadBalancer",
+     .type = FIELD_BLOCK,
+     .block = &load_balancer_block,
+     .offset = offsetof(struct document, policy.load_balancer),
+     .preset = "{}",
+     .doc = "how an endpoint is chosen"},
     {.name = "rules",
      .type = FIELD_BLOCKS,
      .offset = offsetof(struct document, rules),

@@ -6,6 +6,7 @@
 #include "policy/breaker.h"
 #include "policy/bulkhead.h"
 #include "policy/deadline.h"
+#include "policy/load_balancer.h"
 #include "policy/outlier.h"
 #include "policy/retry.h"
 #include "policy/token_bucket.h"
@@ -17,6 +18,7 @@ struct policy {
     struct bulkhead_config bulkhead;
     struct rate_limit_config rate_limit;
     struct outlier_config outlier;
+    struct load_balancer_config load_balancer; /* always the document's */
     uint32_t own; /* in a rule: mask of 1 << enum policy_family of the blocks it has itself */
     const char *at[POLICY_FAMILY_COUNT]; /* "file:line" of each block, "" where absent */
 };

@@ -127,6 +127,7 @@ void attempt_io_start(struct request *request)
     const struct attempt_order order = {
         .endpoints = endpoints,
         .wanted = choice_is_needed(call->lane) ? call->endpoint_id : CANDIDATE_UNKNOWN,
+        .key = host_balancer_key(call),
         .repeat = repeat_of(request),
         .needs_fresh = call->needs_fresh,
         .is_tunnel = is_plain_tunnel || is_upgrade,
@@ -151,7 +152,7 @@ void attempt_io_abort(struct request *request)
 static void on_endpoint(struct attempt *attempt)
 {
     struct request *request = request_from(attempt);
-    call_on_endpoint(&request->call, attempt->endpoint->id, request->proxy->loop->now);
+    call_on_endpoint(&request->call, attempt->endpoint->candidate.id, request->proxy->loop->now);
 }
 
 static void on_ready(struct attempt *attempt)

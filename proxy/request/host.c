@@ -50,6 +50,26 @@ static enum replayability replay_of(const struct call *call)
     return request_of(call)->replay.state;
 }
 
+/* What the endpoints are chosen by; `endpoints` may be NULL: there are none yet. */
+static void balance(struct endpoint_set *endpoints, const struct target *target)
+{
+    const struct load_balancer_config *cfg = &target->lanes[0]->policy->load_balancer;
+    if (endpoints != NULL)
+        endpoints->balancer.cfg = (struct balancer_config){cfg->algorithm, cfg->slow_start};
+}
+
+void host_rebalance(struct target *target)
+{
+    const struct destination *destination = target->user;
+    balance(destination->endpoints, target);
+}
+
+uint64_t host_balancer_key(const struct call *call)
+{
+    const struct load_balancer_config *cfg = &call->lane->policy->load_balancer;
+    return cfg->key.kind == KEY_NONE ? 0 : balancer_key(key_of(call, &cfg->key));
+}
+
 struct endpoint_set *host_endpoints(struct call *call)
 {
     struct proxy *proxy = proxy_of(call->engine);
@@ -64,6 +84,7 @@ struct endpoint_set *host_endpoints(struct call *call)
             return NULL;
         snprintf(destination->server_name, sizeof destination->server_name, "%.*s",
                  SPAN_ARGS(host));
+        balance(destination->endpoints, call->lane->target);
     }
     return destination->endpoints;
 }
@@ -83,27 +104,29 @@ struct chooser {
     mono_ns now;
 };
 
-static bool may_use(void *context, const struct endpoint *endpoint)
+static bool may_use(void *context, const struct candidate *candidate)
 {
     const struct chooser *chooser = context;
-    return choice_may_use(chooser->call, chooser->rung, endpoint->id, endpoint->in_flight,
+    return choice_may_use(chooser->call, chooser->rung, candidate->id, candidate->in_flight,
                           chooser->may_probe, chooser->now);
 }
 
-static const struct endpoint *choose(struct endpoint_set *endpoints, struct chooser *chooser)
+static const struct candidate *choose(struct balancer *balancer, struct chooser *chooser)
 {
     const struct request *request = request_of(chooser->call);
     const struct balancer_query query = {.rng = chooser->call->engine->rng,
+                                         .now = chooser->now,
+                                         .key = host_balancer_key(chooser->call),
                                          .may_use = may_use,
                                          .context = chooser,
                                          .tried = request->attempt.tried,
                                          .tried_count = request->attempt.tried_count};
-    const struct endpoint *endpoint = NULL;
-    for (; endpoint == NULL && chooser->rung < CHOICE_RUNGS; chooser->rung++)
+    const struct candidate *candidate = NULL;
+    for (; candidate == NULL && chooser->rung < CHOICE_RUNGS; chooser->rung++)
         if (choice_has_rung(chooser->call->lane, chooser->rung))
-            endpoint = balancer_pick(endpoints, &query);
+            candidate = balancer_pick(balancer, &query);
     chooser->rung--;
-    return endpoint;
+    return candidate;
 }
 
 /* Said once, when it begins. */
@@ -125,15 +148,24 @@ static uint64_t candidate_of(struct call *call, bool may_probe, mono_ns now)
     if (endpoints == NULL || !endpoint_set_use(endpoints))
         return CANDIDATE_UNKNOWN;
     struct chooser chooser = {call, CHOICE_CAREFUL, may_probe, now};
-    const struct endpoint *endpoint = choose(endpoints, &chooser);
-    note_panic(call, endpoint != NULL && chooser.rung == CHOICE_PANIC);
-    return endpoint ? endpoint->id : CANDIDATE_NONE;
+    const struct candidate *candidate = choose(&endpoints->balancer, &chooser);
+    note_panic(call, candidate != NULL && chooser.rung == CHOICE_PANIC);
+    return candidate ? candidate->id : CANDIDATE_NONE;
+}
+
+static void on_chosen(struct call *call)
+{
+    struct balancer *balancer =
+        &((struct destination *)call->lane->target->user)->endpoints->balancer;
+    struct candidate *candidate = balancer_find(balancer, call->endpoint_id);
+    if (candidate != NULL)
+        balancer_take(balancer, candidate);
 }
 
 static uint32_t endpoint_count_of(const struct call *call)
 {
     const struct destination *destination = call->lane->target->user;
-    return destination->endpoints ? (uint32_t)destination->endpoints->usable_count : 0;
+    return destination->endpoints ? (uint32_t)destination->endpoints->balancer.count : 0;
 }
 
 static const char *endpoint_label_of(const struct call *call, uint64_t endpoint_id)
@@ -142,7 +174,7 @@ static const char *endpoint_label_of(const struct call *call, uint64_t endpoint_
     const struct endpoint_set *endpoints = destination->endpoints;
     LIST_FOREACH (link, &endpoints->members) {
         const struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
-        if (endpoint->id == endpoint_id)
+        if (endpoint->candidate.id == endpoint_id)
             return endpoint->text;
     }
     return "";
@@ -191,8 +223,22 @@ static void note_for_access_log(struct call *call, enum outcome outcome, dur_ns 
                                               : outcome_word(outcome);
 }
 
+/* What an answer of gRPC proves comes with its trailers; how long it took was seen at its head. */
+static void note_latency(const struct call *call, enum outcome outcome, dur_ns until_head)
+{
+    struct endpoint *endpoint = request_of(call)->attempt.endpoint;
+    const struct destination *destination = call->lane->target->user;
+    const bool has_head = call->head_at >= call->attempt_at;
+    if (endpoint == NULL)
+        return;
+    balancer_observe(&destination->endpoints->balancer, &endpoint->candidate,
+                     has_head ? mono_since(call->head_at, call->attempt_at) : until_head, outcome,
+                     proxy_of(call->engine)->loop->now);
+}
+
 static void on_attempt_settled(struct call *call, enum outcome outcome, dur_ns until_head)
 {
+    note_latency(call, outcome, until_head);
     const struct access_log *access = &proxy_of(call->engine)->access;
     struct metrics_target *metrics = metrics_of(call);
     metrics_count_attempt(metrics, outcome);
@@ -342,8 +388,23 @@ static void on_ejection_held(struct call *call)
     metrics_count_ejection_held(metrics_of(call));
 }
 
+/* An endpoint is back: its slow start begins. */
+static void warm_endpoint(const struct seat *seat, const struct breaker_transition *move)
+{
+    const struct destination *destination = seat->instance->target->user;
+    const bool was_out = seat->endpoint[0] != '\0' && seat->breaker.cfg.mode == POLICY_ENFORCE;
+    if (move->to != BREAKER_CLOSED || !was_out || destination->endpoints == NULL)
+        return;
+    struct balancer *balancer = &destination->endpoints->balancer;
+    const struct endpoint_seat *place = CONTAINER_OF(seat, struct endpoint_seat, seat);
+    struct candidate *candidate = balancer_find(balancer, place->endpoint_id);
+    if (candidate != NULL)
+        balancer_warm(balancer, candidate, move->at);
+}
+
 static void on_transition(struct seat *seat, const struct breaker_transition *move)
 {
+    warm_endpoint(seat, move);
     struct proxy *proxy = proxy_of(seat->engine);
     const struct instance *instance = seat->instance;
     char label[256];
@@ -375,6 +436,7 @@ const struct call_host request_host = {
     .key = key_of,
     .replay = replay_of,
     .candidate = candidate_of,
+    .on_chosen = on_chosen,
     .endpoint_label = endpoint_label_of,
     .endpoint_count = endpoint_count_of,
     .snapshot_ref = ref_snapshot,

@@ -263,6 +263,7 @@ static void swap_target(struct proxy *proxy, struct target *target)
     if (strcmp(plan->policy_name, target->policy_name) == 0 &&
         target_apply(target, plan, proxy->loop->now) == OK) {
         destination_follow(proxy, destination, document);
+        host_rebalance(target);
         return;
     }
     target_table_drop(&proxy->targets, target);

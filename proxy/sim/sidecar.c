@@ -1,7 +1,8 @@
 /* sidecar.c - an Outrigger in the simulation: the host of an engine of call/. See world.h.
  *
- * Stands where request/, upstream/ and net/ stand in the proxy: chooses endpoints by the power of
- * two choices, keeps connections, and turns what happens to a job into events of its call. */
+ * Stands where request/, upstream/ and net/ stand in the proxy: asks the proxy's own balancer which
+ * endpoint a call goes to, keeps connections, and turns what happens to a job into events of its
+ * call. */
 #include "base/check.h"
 #include "call/choice.h"
 #include "http/classify.h"
@@ -34,81 +35,6 @@ static struct world *world_of(const struct call *call)
     return sidecar_of(call->engine)->world;
 }
 
-static struct service *service_of(const struct sim_call *call)
-{
-    return &call->sidecar->world->services[call->flow->upstream];
-}
-
-static struct link_to *link_of(const struct sim_call *call, const struct server *server)
-{
-    const struct service *service = service_of(call);
-    return &call->sidecar->links[service->first_server + server->number];
-}
-
-/* ---- which endpoint ------------------------------------------------------------------------ */
-
-static bool was_tried(const struct sim_call *call, uint32_t number)
-{
-    for (uint32_t i = 0; i < call->tried_count; i++)
-        if (call->tried[i] == number)
-            return true;
-    return false;
-}
-
-struct mask {
-    bool is_asked; /* false: every endpoint will do */
-    enum choice_rung rung;
-    bool may_probe;
-    bool wants_fresh; /* none that was tried */
-};
-
-static bool may_use(const struct sim_call *call, const struct mask *mask, uint32_t number)
-{
-    if (mask->wants_fresh && was_tried(call, number))
-        return false;
-    const struct server *server = &service_of(call)->servers[number];
-    return !mask->is_asked ||
-           choice_may_use(&call->call, mask->rung, server->id, link_of(call, server)->in_flight,
-                          mask->may_probe, call->sidecar->world->now);
-}
-
-/* The rank-th endpoint that may be used. */
-static struct server *nth(const struct sim_call *call, const struct mask *mask, uint32_t rank)
-{
-    struct service *service = service_of(call);
-    uint32_t number = 0;
-    while (!may_use(call, mask, number) || rank-- > 0)
-        number++;
-    return &service->servers[number];
-}
-
-static struct server *pick(struct sim_call *call, const struct mask *mask)
-{
-    struct rng *rng = &call->sidecar->rng;
-    const uint32_t all = call->sidecar->world->scenario->upstreams[call->flow->upstream].endpoints;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < all; i++)
-        count += may_use(call, mask, i);
-    if (count == 0)
-        return NULL;
-    if (count == 1)
-        return nth(call, mask, 0);
-    const uint32_t first = (uint32_t)rng_below(rng, count);
-    uint32_t second = (uint32_t)rng_below(rng, count - 1);
-    second += second >= first;
-    struct server *a = nth(call, mask, first);
-    struct server *b = nth(call, mask, second);
-    return link_of(call, b)->in_flight < link_of(call, a)->in_flight ? b : a;
-}
-
-static struct server *choose(struct sim_call *call, struct mask *mask)
-{
-    mask->wants_fresh = true;
-    struct server *server = pick(call, mask);
-    mask->wants_fresh = false;
-    return server != NULL ? server : pick(call, mask);
-}
-
 /* ---- what the engine asks ------------------------------------------------------------------ */
 
 static void host_ready(struct call_engine *engine)
@@ -139,17 +65,6 @@ static enum replayability host_replay(const struct call *call)
     return body > call->lane->policy->retry.max_body_bytes ? REPLAY_BODY_TOO_LARGE : REPLAY_OK;
 }
 
-static uint64_t host_candidate(struct call *call, bool may_probe, mono_ns now)
-{
-    struct mask mask = {.is_asked = true, .may_probe = may_probe};
-    const struct server *server = NULL;
-    (void)now;
-    for (; server == NULL && mask.rung < CHOICE_RUNGS; mask.rung++)
-        if (choice_has_rung(call->lane, mask.rung))
-            server = choose(from_call(call), &mask);
-    return server != NULL ? server->id : CANDIDATE_NONE;
-}
-
 static uint32_t host_endpoint_count(const struct call *call)
 {
     const struct sim_call *made = from_call(call);
@@ -158,7 +73,7 @@ static uint32_t host_endpoint_count(const struct call *call)
 
 static const char *host_label(const struct call *call, uint64_t endpoint_id)
 {
-    return service_of(from_call(call))->servers[endpoint_id - 1].label;
+    return link_server(from_call(call), endpoint_id)->label;
 }
 
 static void host_snapshot(void *snapshot)
@@ -180,7 +95,7 @@ static void host_settled(struct call *call, enum outcome outcome, dur_ns until_h
     struct sim_call *made = from_call(call);
     struct world *world = world_of(call);
     struct result_upstream *upstream = &world->result->upstreams[made->flow->upstream];
-    (void)until_head;
+    link_observe(made, outcome, until_head);
     upstream->attempts++;
     if (call->attempt_at < world->ends_at)
         upstream->attempts_by_bucket[world_bucket(world, call->attempt_at)]++;
@@ -212,8 +127,11 @@ static void host_shadow(struct call *call, enum policy_family family, const char
 
 static void host_transition(struct seat *seat, const struct breaker_transition *move)
 {
-    const struct sidecar *sidecar = sidecar_of(seat->engine);
+    struct sidecar *sidecar = sidecar_of(seat->engine);
     struct result *result = sidecar->world->result;
+    if (move->to == BREAKER_CLOSED && seat->endpoint[0] != '\0' &&
+        seat->breaker.cfg.mode == POLICY_ENFORCE)
+        link_warm(sidecar, seat, move->at);
     result->moves++;
     result->trips += move->to == BREAKER_OPEN;
     if (result->transition_count == RESULT_TRANSITIONS_MAX)
@@ -267,7 +185,8 @@ static const struct call_host host = {
     .on_ready = host_ready,
     .key = host_key,
     .replay = host_replay,
-    .candidate = host_candidate,
+    .candidate = link_candidate,
+    .on_chosen = link_chosen,
     .endpoint_label = host_label,
     .endpoint_count = host_endpoint_count,
     .snapshot_ref = host_snapshot,
@@ -307,8 +226,8 @@ static bool take_pooled(const struct sim_call *call, struct link_to *link)
 static void give_back(const struct sim_call *call, bool may_serve_again)
 {
     const struct server *server = call->server;
-    struct link_to *link = link_of(call, server);
-    link->in_flight--;
+    struct link_to *link = link_to_server(call, server);
+    link->candidate.in_flight--;
     if (!may_serve_again || call->call.facts.is_tunnel)
         return;
     if (link->generation != server->generation)
@@ -353,17 +272,14 @@ static void start_connect(struct sim_call *call)
 static void start_attempt(struct sim_call *call)
 {
     struct world *world = call->sidecar->world;
-    struct mask any = {.is_asked = false};
-    call->server = choice_is_needed(call->call.lane)
-                       ? &service_of(call)->servers[call->call.endpoint_id - 1]
-                       : choose(call, &any);
+    call->server = link_next(call);
     call->epoch++;
     if (call->tried_count < sizeof call->tried / sizeof *call->tried)
-        call->tried[call->tried_count++] = call->server->number;
+        call->tried[call->tried_count++] = call->server->id;
     call_on_endpoint(&call->call, call->server->id, world->now);
-    struct link_to *link = link_of(call, call->server);
+    struct link_to *link = link_to_server(call, call->server);
     call->is_reused = take_pooled(call, link);
-    link->in_flight++;
+    link->candidate.in_flight++;
     if (call->is_reused)
         send_request(call);
     else
@@ -386,9 +302,9 @@ static void lost(struct sim_call *call, enum reason reason, bool is_unsent)
     const struct call_failure failure = {
         .reason = reason, .is_reused = call->is_reused, .is_unsent = is_unsent};
     give_back(call, false);
-    call->server = NULL;
     call->job = NULL;
     call_on_attempt_failed(&call->call, &failure, call->sidecar->world->now);
+    call->server = NULL;
     sidecar_perform_all(call->sidecar->world);
 }
 
@@ -398,7 +314,7 @@ void sidecar_connected(struct sim_call *call)
         sidecar_refused(call);
         return;
     }
-    link_of(call, call->server)->generation = call->server->generation;
+    link_to_server(call, call->server)->generation = call->server->generation;
     send_request(call);
 }
 
@@ -567,7 +483,10 @@ void sidecar_init(struct sidecar *sidecar, struct world *world, uint32_t number)
     target_table_init(&sidecar->table, &sidecar->engine, TARGETS_MAX);
     sidecar->targets = calloc(world->scenario->upstream_count, sizeof(struct target *));
     sidecar->links = calloc(world->server_count, sizeof *sidecar->links);
+    sidecar->candidates = calloc(world->server_count, sizeof(struct candidate *));
+    sidecar->balancers = calloc(world->scenario->upstream_count, sizeof *sidecar->balancers);
     INVARIANT(sidecar->targets != NULL && sidecar->links != NULL);
+    INVARIANT(sidecar->candidates != NULL && sidecar->balancers != NULL);
 }
 
 void sidecar_reach(struct sidecar *sidecar, uint32_t upstream)
@@ -583,6 +502,7 @@ void sidecar_reach(struct sidecar *sidecar, uint32_t upstream)
     snprintf(name, sizeof name, "%s:%u", address->host, address->port);
     INVARIANT(target_table_add(&sidecar->table, span_of(name), &world->plans[plan], world->now,
                                &sidecar->targets[upstream]) == OK);
+    link_begin(sidecar, upstream);
 }
 
 void sidecar_fini(struct sidecar *sidecar)
@@ -590,4 +510,6 @@ void sidecar_fini(struct sidecar *sidecar)
     target_table_fini(&sidecar->table);
     free(sidecar->targets);
     free(sidecar->links);
+    free(sidecar->candidates);
+    free(sidecar->balancers);
 }

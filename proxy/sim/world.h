@@ -14,6 +14,7 @@
 #include "sim/agenda.h"
 #include "sim/result.h"
 #include "sim/server.h"
+#include "upstream/balancer.h"
 
 #define WORLD_BEGIN NS_PER_S         /* `now` at the beginning of a scenario */
 #define WORLD_GRACE (120 * NS_PER_S) /* that calls get to end after it */
@@ -67,7 +68,7 @@ struct stream_of_calls { /* one caller of the scenario */
 };
 
 struct link_to { /* from a sidecar to a server */
-    uint32_t in_flight;
+    struct candidate candidate;
     uint32_t idle; /* connections in the pool */
     uint64_t generation;
     mono_ns used_at;
@@ -81,8 +82,10 @@ struct sidecar {
     struct call_engine engine;
     struct rng rng;
     struct target_table table;
-    struct target **targets; /* by upstream; NULL: it does not call that one */
-    struct link_to *links;   /* by server of the world */
+    struct target **targets;       /* by upstream; NULL: it does not call that one */
+    struct balancer *balancers;    /* by upstream */
+    struct link_to *links;         /* by server of the world */
+    struct candidate **candidates; /* of the links, for the balancers */
 };
 
 struct sim_call {
@@ -99,7 +102,7 @@ struct sim_call {
     uint64_t luck;
     mono_ns began_at;
     bool is_reused;    /* the attempt's connection came from the pool */
-    uint32_t tried[4]; /* numbers of servers, the last few */
+    uint64_t tried[4]; /* ids of servers, the first few */
     uint32_t tried_count;
 };
 
@@ -162,6 +165,23 @@ void world_plan_arrival(struct world *world, struct stream_of_calls *stream);
 
 void world_arrive(struct world *world, struct stream_of_calls *stream);
 /* It is time: a call begins, and the next is planned. */
+
+/* link.c */
+void link_begin(struct sidecar *sidecar, uint32_t upstream);
+struct link_to *link_to_server(const struct sim_call *call, const struct server *server);
+struct server *link_server(const struct sim_call *call, uint64_t id);
+uint64_t link_candidate(struct call *call, bool may_probe, mono_ns now);
+void link_chosen(struct call *call);
+/* What call_host asks. */
+
+struct server *link_next(const struct sim_call *call);
+/* Where the attempt goes that begins. */
+
+void link_observe(const struct sim_call *call, enum outcome outcome, dur_ns took);
+/* What came of the attempt, for peakEwma. */
+
+void link_warm(struct sidecar *sidecar, const struct seat *seat, mono_ns now);
+/* An endpoint is back: its slow start begins. */
 
 /* sidecar.c */
 void sidecar_init(struct sidecar *sidecar, struct world *world, uint32_t number);

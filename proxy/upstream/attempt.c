@@ -29,13 +29,13 @@ static void fail_later(struct attempt *attempt, enum reason reason, const char *
 static void remember(struct attempt *attempt)
 {
     if (attempt->tried_count < ATTEMPT_TRIED_MAX)
-        attempt->tried[attempt->tried_count++] = attempt->endpoint->id;
+        attempt->tried[attempt->tried_count++] = attempt->endpoint->candidate.id;
 }
 
 static void take_endpoint(struct attempt *attempt, struct endpoint *endpoint)
 {
     attempt->endpoint = endpoint_ref(endpoint);
-    endpoint->in_flight++;
+    endpoint->candidate.in_flight++;
     remember(attempt);
     attempt->handler->on_endpoint(attempt);
 }
@@ -44,7 +44,7 @@ static void drop_endpoint(struct attempt *attempt)
 {
     if (attempt->endpoint == NULL)
         return;
-    attempt->endpoint->in_flight--;
+    attempt->endpoint->candidate.in_flight--;
     endpoint_unref(&attempt->endpoint);
 }
 
@@ -125,27 +125,28 @@ static enum attempt_start reach_endpoint(struct attempt *attempt)
     return ATTEMPT_LATER;
 }
 
-static bool is_wanted(void *context, const struct endpoint *endpoint)
-{
-    const struct attempt *attempt = context;
-    return attempt->order.wanted == 0 || endpoint->id == attempt->order.wanted;
-}
-
+/* The balancer's choice, if it chose already (the gate was asked about that one), or a new one. */
 static struct endpoint *pick(struct attempt *attempt)
 {
-    struct balancer_query query = {
-        .rng = &attempt->pool->codec->loop->rng,
-        .may_use = is_wanted,
-        .context = attempt,
+    struct balancer *balancer = &attempt->order.endpoints->balancer;
+    struct loop *loop = attempt->pool->codec->loop;
+    struct candidate *picked = NULL;
+    const struct balancer_query query = {
+        .rng = &loop->rng,
+        .now = loop->now,
+        .key = attempt->order.key,
         .tried = attempt->tried,
         .tried_count = attempt->tried_count,
     };
-    struct endpoint *endpoint = balancer_pick(attempt->order.endpoints, &query);
-    if (endpoint == NULL && attempt->order.wanted != 0) {
-        attempt->order.wanted = 0; /* it left DNS since the gate was asked: any other will do */
-        endpoint = balancer_pick(attempt->order.endpoints, &query);
-    }
-    return endpoint;
+    if (attempt->order.wanted != 0)
+        picked = balancer_find(balancer, attempt->order.wanted);
+    if (picked != NULL)
+        return endpoint_of(picked);
+    attempt->order.wanted = 0; /* or it left DNS since the gate was asked: any other will do */
+    picked = balancer_pick(balancer, &query);
+    if (picked != NULL)
+        balancer_take(balancer, picked);
+    return endpoint_of(picked);
 }
 
 static enum attempt_start go(struct attempt *attempt)

@@ -46,6 +46,7 @@ enum attempt_start { ATTEMPT_LATER, ATTEMPT_READY };
 struct attempt_order {
     struct endpoint_set *endpoints;
     uint64_t wanted;    /* id of the endpoint that the gate admitted; 0 = the balancer chooses */
+    uint64_t key;       /* by which it chooses (balancer_key); 0 = none */
     enum repeat repeat; /* if the connection turns out dead */
     bool needs_fresh;   /* a pooled connection just failed: take none */
     bool is_tunnel;     /* never from the pool, never to it */

@@ -1,95 +1,122 @@
-/* balancer.c - see balancer.h. Two blind draws almost always land on endpoints that may be used;
- * only when they do not are all of them counted, so that what is left is still drawn evenly (a
- * neighbour of a masked endpoint must not get that one's share too). */
-#include "upstream/balancer.h"
+/* balancer.c - see balancer.h. INVARIANT: `turns` links exactly the candidates. */
+#include "upstream/balancer_pick.h"
 
-#include "base/check.h"
-#include "upstream/endpoint.h"
+#define SHARE_LEAST 100 /* of a thousand: what a slow start begins with */
+#define SHARE_WHOLE 1000
 
-static bool was_tried(const struct balancer_query *query, const struct endpoint *endpoint)
+/* ---- the list ---- */
+
+void balancer_init(struct balancer *balancer)
 {
-    for (size_t i = 0; i < query->tried_count; i++) {
-        if (query->tried[i] == endpoint->id) {
-            return true;
-        }
-    }
-    return false;
+    *balancer = (struct balancer){.cfg = {.algorithm = BALANCE_LEAST_REQUEST}};
+    list_init(&balancer->turns);
 }
 
-static bool may_use(const struct balancer_query *query, const struct endpoint *endpoint)
+void candidate_init(struct candidate *candidate, uint64_t id)
 {
-    return query->may_use == NULL || query->may_use(query->context, endpoint);
+    *candidate = (struct candidate){.id = id};
+    list_init(&candidate->turn);
 }
 
-static bool is_fresh(const struct balancer_query *query, const struct endpoint *endpoint)
+static void shuffle(struct candidate **candidates, size_t count, struct rng *rng)
 {
-    return !was_tried(query, endpoint) && may_use(query, endpoint);
-}
-
-static struct endpoint *less_loaded(struct endpoint *first, struct endpoint *second)
-{
-    return second->in_flight < first->in_flight ? second : first;
-}
-
-typedef bool (*endpoint_test)(const struct balancer_query *query, const struct endpoint *endpoint);
-
-static size_t count_passing(const struct endpoint_set *set, const struct balancer_query *query,
-                            endpoint_test test)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < set->usable_count; i++) {
-        count += test(query, set->usable[i]) ? 1 : 0;
-    }
-    return count;
-}
-
-/* The `rank`th endpoint that passes; there is one. */
-static struct endpoint *passing_at(const struct endpoint_set *set,
-                                   const struct balancer_query *query, endpoint_test test,
-                                   size_t rank)
-{
-    size_t at = 0;
-    while (!test(query, set->usable[at]) || rank-- > 0) {
-        at++;
-        INVARIANT(at < set->usable_count); /* or the mask changed its mind */
-    }
-    return set->usable[at];
-}
-
-/* Two different numbers below `count` (>= 2), every pair equally likely. */
-static void draw_two(struct rng *rng, size_t count, size_t *first, size_t *second)
-{
-    *first = (size_t)rng_below(rng, count);
-    *second = (size_t)rng_below(rng, count - 1);
-    if (*second >= *first) {
-        (*second)++;
+    for (size_t left = count; left > 1; left--) {
+        const size_t at = (size_t)rng_below(rng, left);
+        struct candidate *last = candidates[left - 1];
+        candidates[left - 1] = candidates[at];
+        candidates[at] = last;
     }
 }
 
-static struct endpoint *pick_among(const struct endpoint_set *set,
-                                   const struct balancer_query *query, endpoint_test test)
+void balancer_set(struct balancer *balancer, struct candidate **candidates, size_t count,
+                  struct rng *rng)
 {
-    size_t first;
-    size_t second;
-    size_t count = count_passing(set, query, test);
-    if (count < 2) {
-        return count == 0 ? NULL : passing_at(set, query, test, 0);
-    }
-    draw_two(query->rng, count, &first, &second);
-    return less_loaded(passing_at(set, query, test, first), passing_at(set, query, test, second));
+    if (list_is_empty(&balancer->turns))
+        shuffle(candidates, count, rng);
+    balancer->candidates = candidates;
+    balancer->count = count;
+    for (size_t i = 0; i < count; i++)
+        if (!list_is_linked(&candidates[i]->turn))
+            list_append(&balancer->turns, &candidates[i]->turn);
 }
 
-struct endpoint *balancer_pick(const struct endpoint_set *set, const struct balancer_query *query)
+void balancer_leave(struct candidate *candidate)
 {
-    size_t first;
-    size_t second;
-    struct endpoint *picked;
-    if (set->usable_count >= 2) {
-        draw_two(query->rng, set->usable_count, &first, &second);
-        if (is_fresh(query, set->usable[first]) && is_fresh(query, set->usable[second])) {
-            return less_loaded(set->usable[first], set->usable[second]);
-        }
+    list_remove(&candidate->turn);
+}
+
+struct candidate *balancer_find(const struct balancer *balancer, uint64_t id)
+{
+    for (size_t i = 0; i < balancer->count; i++)
+        if (balancer->candidates[i]->id == id)
+            return balancer->candidates[i];
+    return NULL;
+}
+
+/* ---- slow start ---- */
+
+void balancer_warm(struct balancer *balancer, struct candidate *candidate, mono_ns now)
+{
+    candidate->warm_since = now;
+    balancer->warmed_at = now;
+}
+
+static bool is_warming(const struct balancer *balancer, mono_ns since, mono_ns now)
+{
+    return since != 0 && mono_since(now, since) < balancer->cfg.slow_start;
+}
+
+static uint64_t share_of(const struct balancer *balancer, const struct candidate *candidate,
+                         mono_ns now)
+{
+    const dur_ns slow_start = balancer->cfg.slow_start;
+    if (!is_warming(balancer, candidate->warm_since, now))
+        return SHARE_WHOLE;
+    const dur_ns warmed = mono_since(now, candidate->warm_since);
+    return (uint64_t)(SHARE_LEAST + (SHARE_WHOLE - SHARE_LEAST) * warmed / slow_start);
+}
+
+bool pick_is_kept_out(const struct pick *pick, const struct candidate *candidate)
+{
+    const uint64_t share = share_of(pick->balancer, candidate, pick->query->now);
+    const uint64_t coin = (pick_mix(pick->coins ^ candidate->id) >> 32) * SHARE_WHOLE >> 32;
+    return coin >= share;
+}
+
+/* ---- picking ---- */
+
+static struct candidate *pick_with(const struct pick *pick)
+{
+    switch (pick->balancer->cfg.algorithm) {
+    case BALANCE_ROUND_ROBIN: return pick_in_turn(pick);
+    case BALANCE_RING_HASH: return pick->query->key != 0 ? pick_by_key(pick) : pick_of_two(pick);
+    default: return pick_of_two(pick);
     }
-    picked = pick_among(set, query, is_fresh);
-    return picked != NULL ? picked : pick_among(set, query, may_use);
+}
+
+struct candidate *balancer_pick(struct balancer *balancer, const struct balancer_query *query)
+{
+    struct pick pick = {.balancer = balancer, .query = query, .care = PICK_FRESH};
+    if (is_warming(balancer, balancer->warmed_at, query->now)) {
+        pick.care = PICK_WARM;
+        pick.coins = rng_next(query->rng);
+    }
+    struct candidate *picked = NULL;
+    for (; picked == NULL && pick.care < PICK_CARES; pick.care++)
+        picked = pick_with(&pick);
+    return picked;
+}
+
+/* ---- what came of it ---- */
+
+void balancer_observe(const struct balancer *balancer, struct candidate *candidate, dur_ns took,
+                      enum outcome outcome, mono_ns now)
+{
+    if (balancer->cfg.algorithm != BALANCE_PEAK_EWMA)
+        return;
+    switch (outcome) {
+    case OUTCOME_SUCCESS: ewma_observe(&candidate->latency, took, now); break;
+    case OUTCOME_CANCELLED: ewma_observe_least(&candidate->latency, took, now); break;
+    default: ewma_observe_failure(&candidate->latency, took, now); break;
+    }
 }

@@ -1,5 +1,6 @@
 /* endpoint.c - see endpoint.h. Invariants: `members` are exactly the listed endpoints, each with
- * one reference of the set; `usable` are those of `family`, which is one that has members. */
+ * one reference of the set; the balancer's candidates are those of `family`, which is one that has
+ * members. */
 #include "upstream/endpoint.h"
 
 #include "base/check.h"
@@ -31,7 +32,7 @@ static struct endpoint *endpoint_new(struct endpoint_set *set, const struct addr
     }
     endpoint->magic = ENDPOINT_MAGIC;
     endpoint->refs = 1;
-    endpoint->id = address_hash(address);
+    candidate_init(&endpoint->candidate, address_hash(address));
     endpoint->is_listed = true;
     endpoint->set = set;
     endpoint->hooks = set->hooks;
@@ -76,6 +77,7 @@ static void unlist(struct endpoint_set *set, struct endpoint *endpoint, struct l
 {
     list_remove(&endpoint->link);
     list_append(leaving, &endpoint->link);
+    balancer_leave(&endpoint->candidate);
     set->member_count--;
     endpoint->is_listed = false;
     endpoint->set = NULL;
@@ -117,14 +119,17 @@ static bool has_family(const struct endpoint_set *set, int family)
 /* `usable` has room for every member. */
 static void use_family(struct endpoint_set *set, int family)
 {
+    size_t count = 0;
     set->family = family;
-    set->usable_count = 0;
     LIST_FOREACH (link, &set->members) {
         struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
         if (family_of(endpoint) == family) {
-            set->usable[set->usable_count++] = endpoint;
+            set->usable[count++] = &endpoint->candidate;
+        } else {
+            balancer_leave(&endpoint->candidate);
         }
     }
+    balancer_set(&set->balancer, set->usable, count, &set->loop->rng);
 }
 
 static bool names(const struct resolver_answer *answer, const struct endpoint *endpoint)
@@ -154,19 +159,25 @@ static enum err MUST_CHECK apply_addresses(struct endpoint_set *set,
 {
     struct list leaving;
     bool has_changed = false;
-    struct endpoint **usable =
+    const bool is_first = list_is_empty(&set->members);
+    struct candidate **usable =
         realloc(set->usable, (set->member_count + answer->count) * sizeof(*usable));
     if (usable == NULL) {
         return ERR_NO_MEMORY;
     }
     set->usable = usable;
+    set->balancer.candidates = usable;
     for (size_t i = 0; i < answer->count; i++) {
         if (find_member(set, &answer->addresses[i]) == NULL) {
             has_changed = true;
-            if (endpoint_new(set, &answer->addresses[i]) == NULL) {
+            struct endpoint *endpoint = endpoint_new(set, &answer->addresses[i]);
+            if (endpoint == NULL) {
                 use_family(set, set->family);
                 return ERR_NO_MEMORY; /* nobody has been removed; the next answer completes the list
                                        */
+            }
+            if (!is_first) {
+                balancer_warm(&set->balancer, &endpoint->candidate, set->loop->now);
             }
         }
     }
@@ -264,7 +275,7 @@ static void on_patience(struct timer *timer, mono_ns now)
 static void on_answer_waits(struct loop_task *task)
 {
     struct endpoint_set *set = CONTAINER_OF(task, struct endpoint_set, answer_waits);
-    enum reason reason = set->usable_count > 0 ? REASON_NONE : REASON_DNS_FAILURE;
+    enum reason reason = set->balancer.count > 0 ? REASON_NONE : REASON_DNS_FAILURE;
     struct list ready;
     list_init(&ready);
     while (!list_is_empty(&set->waits)) {
@@ -309,6 +320,7 @@ enum err endpoint_set_new(struct loop *loop, struct resolver *resolver, struct s
     set->port = port;
     INVARIANT(host.len < sizeof(set->host));
     memcpy(set->host, host.data, host.len);
+    balancer_init(&set->balancer);
     list_init(&set->members);
     list_init(&set->waits);
     loop_task_init(&set->answer_waits, on_answer_waits);
@@ -349,7 +361,7 @@ void endpoint_set_free(struct endpoint_set **set_ref)
 /* An overdue answer is not used while there is hope of a new one. */
 static bool is_usable(const struct endpoint_set *set)
 {
-    return set->usable_count > 0 && (set->lookup == NULL || set->loop->now < set->overdue_at);
+    return set->balancer.count > 0 && (set->lookup == NULL || set->loop->now < set->overdue_at);
 }
 
 bool endpoint_set_use(struct endpoint_set *set)
@@ -370,7 +382,7 @@ void endpoint_set_wait(struct endpoint_set *set, struct endpoint_wait *wait)
     list_append(&set->waits, &wait->link);
     if (set->lookup == NULL) {
         loop_defer(set->loop, &set->answer_waits);
-    } else if (set->usable_count > 0 && !timer_is_set(&set->patience)) {
+    } else if (set->balancer.count > 0 && !timer_is_set(&set->patience)) {
         wheel_set(set->loop->wheel, &set->patience, mono_add(set->loop->now, PATIENCE));
     }
 }
@@ -387,7 +399,7 @@ struct endpoint *endpoint_fallback(const struct endpoint *failed)
     LIST_FOREACH (link, &failed->set->members) {
         struct endpoint *other = CONTAINER_OF(link, struct endpoint, link);
         if (family_of(other) != family_of(failed) &&
-            (best == NULL || other->in_flight < best->in_flight)) {
+            (best == NULL || other->candidate.in_flight < best->candidate.in_flight)) {
             best = other;
         }
     }

@@ -15,13 +15,14 @@
  *              endpoint_set_wait(set, &call->wait);
  *              return;
  *          }
- *          e = endpoint_ref(balancer_pick(set, &query));
- *          e->in_flight++; ... e->in_flight--; endpoint_unref(&e);
+ *          e = endpoint_ref(endpoint_of(balancer_pick(&set->balancer, &query)));
+ *          e->candidate.in_flight++; ... e->candidate.in_flight--; endpoint_unref(&e);
  *
  * Loop thread only. */
 #ifndef OUTRIGGER_UPSTREAM_ENDPOINT_H
 #define OUTRIGGER_UPSTREAM_ENDPOINT_H
 
+#include "base/check.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/mono.h"
@@ -30,6 +31,7 @@
 #include "net/address.h"
 #include "net/loop.h"
 #include "net/resolver.h"
+#include "upstream/balancer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,14 +57,13 @@ enum endpoint_alpn { /* what was agreed on when that was asked last */
 struct endpoint {
     uint32_t magic;
     uint32_t refs;
-    uint64_t
-        id; /* of the address: equal for the same address at all times and in all sets, never 0 */
-    uint32_t in_flight;       /* attempts, counted by whoever makes them; the balancer's measure */
-    bool is_listed;           /* DNS names it (or it is a literal) */
-    uint8_t alpn;             /* enum endpoint_alpn */
-    struct list link;         /* in set->members while is_listed */
-    struct endpoint_set *set; /* NULL once not listed */
-    void *pool;               /* the connection pool's slot */
+    struct candidate candidate; /* its id is of the address: equal for the same address at all times
+                                   and in all sets, never 0 */
+    bool is_listed;             /* DNS names it (or it is a literal) */
+    uint8_t alpn;               /* enum endpoint_alpn */
+    struct list link;           /* in set->members while is_listed */
+    struct endpoint_set *set;   /* NULL once not listed */
+    void *pool;                 /* the connection pool's slot */
     struct endpoint_hooks hooks;
     struct address address;
     char text[ADDRESS_TEXT_BYTES]; /* "10.0.0.1:80", "[::1]:80", "unix:/path" */
@@ -86,9 +87,9 @@ struct endpoint_set {
     struct loop *loop;
     struct resolver *resolver;
     struct endpoint_hooks hooks;
-    struct endpoint **usable; /* members of `family`, for the balancer */
-    size_t usable_count;
-    struct list members; /* struct endpoint: all that are listed */
+    struct balancer balancer;  /* its candidates are the members of `family` */
+    struct candidate **usable; /* their array */
+    struct list members;       /* struct endpoint: all that are listed */
     size_t member_count;
     struct list waits; /* struct endpoint_wait */
     struct loop_task answer_waits;
@@ -102,6 +103,16 @@ struct endpoint_set {
     uint16_t port;
     char host[RESOLVER_NAME_BYTES + 3]; /* a name, or "[v6]" */
 };
+
+static inline struct endpoint *endpoint_of(struct candidate *candidate)
+{
+    return candidate == NULL ? NULL : CONTAINER_OF(candidate, struct endpoint, candidate);
+}
+
+static inline struct endpoint *endpoint_at(const struct endpoint_set *set, size_t index)
+{
+    return endpoint_of(set->balancer.candidates[index]);
+}
 
 enum err MUST_CHECK endpoint_set_new(struct loop *loop, struct resolver *resolver, struct span host,
                                      uint16_t port, const struct endpoint_hooks *hooks,

@@ -61,6 +61,11 @@ static uint32_t host_endpoint_count(const struct call *call)
     return SIM_ENDPOINTS;
 }
 
+static void host_chosen(struct call *call)
+{
+    INVARIANT(call->endpoint_id != CANDIDATE_UNKNOWN && choice_is_needed(call->lane));
+}
+
 static void host_ejection_held(struct call *call)
 {
     INVARIANT(call->outlier_seat != NULL);
@@ -180,6 +185,7 @@ static const struct call_host host = {
     .key = host_key,
     .replay = host_replay,
     .candidate = host_candidate,
+    .on_chosen = host_chosen,
     .endpoint_count = host_endpoint_count,
     .on_ejection_held = host_ejection_held,
     .endpoint_label = host_label,

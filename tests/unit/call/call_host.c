@@ -113,6 +113,11 @@ static uint64_t host_candidate(struct call *call, bool may_probe, mono_ns now)
     return world->endpoint_count == 0 ? CANDIDATE_UNKNOWN : CANDIDATE_NONE;
 }
 
+static void host_chosen(struct call *call)
+{
+    visit_of(call)->world->chosen++;
+}
+
 static uint32_t host_endpoint_count(const struct call *call)
 {
     return (uint32_t)visit_of(call)->world->endpoint_count;
@@ -232,6 +237,7 @@ static const struct call_host host = {
     .key = host_key,
     .replay = host_replay,
     .candidate = host_candidate,
+    .on_chosen = host_chosen,
     .endpoint_count = host_endpoint_count,
     .on_ejection_held = host_ejection_held,
     .endpoint_label = host_label,

@@ -43,6 +43,7 @@ struct world {
     size_t endpoint_count;
     uint32_t in_flight[WORLD_ENDPOINTS]; /* what the balancer knows of endpoints[i] */
     uint32_t left;                       /* mask of ids that are no longer the target's */
+    int chosen;                          /* candidates that calls were let pass to */
     int held;                            /* ejections that were not made */
     bool is_reply_slow;                  /* the test says `deliver` for replies too */
     uint32_t snapshot_refs;

@@ -166,9 +166,9 @@ Test(attempt, may_be_aborted_before_it_is_connected)
 {
     const struct attempt_order wanted = order();
     attempt_start(&story.attempt, &wanted);
-    cr_assert_eq(upstream_bench_endpoint(&bench)->in_flight, 1);
+    cr_assert_eq(upstream_bench_endpoint(&bench)->candidate.in_flight, 1);
     attempt_abort(&story.attempt);
-    cr_assert_eq(upstream_bench_endpoint(&bench)->in_flight, 0);
+    cr_assert_eq(upstream_bench_endpoint(&bench)->candidate.in_flight, 0);
     UNTIL(bench.pool.open_count == 0);
     cr_assert_eq(story.ready + story.failures, 0);
 }
@@ -243,7 +243,7 @@ Test(attempt, neither_takes_a_tunnel_from_the_pool_nor_gives_it_back)
     UNTIL(story.ready == 2);
     attempt_release(&story.attempt, 60 * NS_PER_S);
     cr_assert_eq(bench.pool.idle_count, 1);
-    cr_assert_eq(upstream_bench_endpoint(&bench)->in_flight, 0);
+    cr_assert_eq(upstream_bench_endpoint(&bench)->candidate.in_flight, 0);
 }
 
 Test(attempt, goes_elsewhere_when_the_endpoint_it_wants_has_left)
@@ -265,5 +265,5 @@ Test(attempt, passes_on_what_the_connection_tells)
     UNTIL(story.ends == 1);
     cr_assert_eq(story.interims, 1);
     cr_assert_eq(story.heads, 1);
-    cr_assert_eq(upstream_bench_endpoint(&bench)->in_flight, 0);
+    cr_assert_eq(upstream_bench_endpoint(&bench)->candidate.in_flight, 0);
 }

@@ -1,6 +1,5 @@
 #include "base/rng.h"
 #include "upstream/balancer.h"
-#include "upstream/endpoint.h"
 
 #include <criterion/criterion.h>
 
@@ -8,33 +7,34 @@
 #define DRAWS 10000
 
 struct field {
-    struct endpoint endpoints[ENDPOINTS];
-    struct endpoint *usable[ENDPOINTS];
-    struct endpoint_set set;
+    struct candidate candidates[ENDPOINTS];
+    struct candidate *usable[ENDPOINTS];
+    struct balancer balancer;
     struct rng rng;
     unsigned picks[ENDPOINTS];
 };
 
 static void field_init(struct field *field, size_t count)
 {
-    *field = (struct field){.set.usable_count = count};
-    field->set.usable = field->usable;
+    *field = (struct field){.picks = {0}};
     rng_seed(&field->rng, 1);
+    balancer_init(&field->balancer);
     for (size_t i = 0; i < count; i++) {
-        field->endpoints[i].id = i + 1;
-        field->usable[i] = &field->endpoints[i];
+        candidate_init(&field->candidates[i], i + 1);
+        field->usable[i] = &field->candidates[i];
     }
+    balancer_set(&field->balancer, field->usable, count, &field->rng);
 }
 
-static bool is_in_mask(void *context, const struct endpoint *endpoint)
+static bool is_in_mask(void *context, const struct candidate *candidate)
 {
-    return (*(const unsigned *)context >> endpoint->id) & 1;
+    return (*(const unsigned *)context >> candidate->id) & 1;
 }
 
 static void draw(struct field *field, const struct balancer_query *query)
 {
     for (int i = 0; i < DRAWS; i++) {
-        const struct endpoint *picked = balancer_pick(&field->set, query);
+        const struct candidate *picked = balancer_pick(&field->balancer, query);
         cr_assert_not_null(picked);
         field->picks[picked->id - 1]++;
     }
@@ -55,11 +55,11 @@ Test(balancer, has_no_answer_for_an_empty_set_or_a_mask_that_admits_none)
     unsigned mask = 0;
     field_init(&field, 0);
     struct balancer_query query = {.rng = &field.rng};
-    cr_assert_null(balancer_pick(&field.set, &query));
+    cr_assert_null(balancer_pick(&field.balancer, &query));
     field_init(&field, 3);
     query.may_use = is_in_mask;
     query.context = &mask;
-    cr_assert_null(balancer_pick(&field.set, &query));
+    cr_assert_null(balancer_pick(&field.balancer, &query));
 }
 
 Test(balancer, picks_the_only_endpoint)
@@ -67,7 +67,7 @@ Test(balancer, picks_the_only_endpoint)
     struct field field;
     field_init(&field, 1);
     const struct balancer_query query = {.rng = &field.rng};
-    cr_assert_eq(balancer_pick(&field.set, &query), &field.endpoints[0]);
+    cr_assert_eq(balancer_pick(&field.balancer, &query), &field.candidates[0]);
 }
 
 Test(balancer, spreads_evenly_when_all_are_equally_loaded)
@@ -95,7 +95,7 @@ Test(balancer, never_picks_the_most_loaded_of_all)
 {
     struct field field;
     field_init(&field, ENDPOINTS);
-    field.endpoints[2].in_flight = 1;
+    field.candidates[2].in_flight = 1;
     const struct balancer_query query = {.rng = &field.rng};
     draw(&field, &query);
     cr_assert_eq(field.picks[2], 0u);
@@ -105,8 +105,8 @@ Test(balancer, always_picks_the_less_loaded_of_two)
 {
     struct field field;
     field_init(&field, 2);
-    field.endpoints[0].in_flight = 7;
-    field.endpoints[1].in_flight = 6;
+    field.candidates[0].in_flight = 7;
+    field.candidates[1].in_flight = 6;
     const struct balancer_query query = {.rng = &field.rng};
     draw(&field, &query);
     cr_assert_eq(field.picks[1], (unsigned)DRAWS);
@@ -117,7 +117,7 @@ Test(balancer, prefers_what_this_call_has_not_tried)
     struct field field;
     const uint64_t tried[] = {1, 2, 4};
     field_init(&field, ENDPOINTS);
-    field.endpoints[2].in_flight = 1000; /* however loaded */
+    field.candidates[2].in_flight = 1000; /* however loaded */
     const struct balancer_query query = {.rng = &field.rng, .tried = tried, .tried_count = 3};
     draw(&field, &query);
     cr_assert_eq(field.picks[0] + field.picks[1] + field.picks[3], 0u);

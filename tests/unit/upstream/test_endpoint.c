@@ -110,14 +110,14 @@ Test(endpoint, knows_a_literal_and_a_unix_path_without_dns)
     struct endpoint_set *set;
     bench_open(&bench, "10.0.0.9");
     cr_assert(endpoint_set_use(bench.set));
-    cr_assert_eq(bench.set->usable_count, 1u);
-    cr_assert_str_eq(bench.set->usable[0]->text, "10.0.0.9:80");
+    cr_assert_eq(bench.set->balancer.count, 1u);
+    cr_assert_str_eq(endpoint_at(bench.set, 0)->text, "10.0.0.9:80");
     cr_assert_eq(endpoint_set_new(bench.loop, NULL, SPAN("unix:/run/x.sock"), 0, NULL, &set), OK);
     cr_assert(endpoint_set_use(set));
-    cr_assert_str_eq(set->usable[0]->text, "unix:/run/x.sock");
+    cr_assert_str_eq(endpoint_at(set, 0)->text, "unix:/run/x.sock");
     endpoint_set_free(&set);
     cr_assert_eq(endpoint_set_new(bench.loop, bench.resolver, SPAN("[::1]"), 80, NULL, &set), OK);
-    cr_assert_str_eq(set->usable[0]->text, "[::1]:80");
+    cr_assert_str_eq(endpoint_at(set, 0)->text, "[::1]:80");
     endpoint_set_free(&set);
     bench.loop->now = mono_add(bench.loop->now, 3600 * NS_PER_S);
     cr_assert(endpoint_set_use(bench.set));
@@ -156,7 +156,7 @@ Test(endpoint, asks_dns_at_the_first_use_once_for_all_that_wait)
     cr_assert_eq(first.reason, REASON_NONE);
     cr_assert_eq(second.reason, REASON_NONE);
     cr_assert_eq(bench.set->counts.lookups, 1u);
-    cr_assert_eq(bench.set->usable_count, 2u);
+    cr_assert_eq(bench.set->balancer.count, 2u);
     cr_assert(endpoint_set_use(bench.set));
     cr_assert_eq(bench.set->counts.lookups, 1u);
     bench_close(&bench);
@@ -213,14 +213,14 @@ Test(endpoint, keeps_the_object_and_the_id_of_an_address_that_stays)
     bench.server.answer[0] = "10.0.0.1";
     bench.server.answer[1] = "10.0.0.2";
     use_first(&bench, &waiter);
-    struct endpoint *stays = bench.set->usable[1];
-    struct endpoint *leaves = endpoint_ref(bench.set->usable[0]);
-    uint64_t id = leaves->id;
+    struct endpoint *stays = endpoint_at(bench.set, 1);
+    struct endpoint *leaves = endpoint_ref(endpoint_at(bench.set, 0));
+    uint64_t id = leaves->candidate.id;
     cr_assert_str_eq(stays->text, "10.0.0.2:80");
     bench.server.answer[0] = "10.0.0.3";
     use_again_at(&bench, bench.set->refresh_at);
-    cr_assert_eq(bench.set->usable_count, 2u);
-    cr_assert(bench.set->usable[0] == stays || bench.set->usable[1] == stays);
+    cr_assert_eq(bench.set->balancer.count, 2u);
+    cr_assert(endpoint_at(bench.set, 0) == stays || endpoint_at(bench.set, 1) == stays);
     cr_assert_eq(bench.left, 1);
     cr_assert_eq(bench.last_left, leaves);
     cr_assert_eq(bench.freed, 0, "a connection still holds it");
@@ -230,7 +230,8 @@ Test(endpoint, keeps_the_object_and_the_id_of_an_address_that_stays)
     cr_assert_eq(bench.freed, 1);
     bench.server.answer[1] = "10.0.0.1";
     use_again_at(&bench, bench.set->refresh_at);
-    cr_assert(bench.set->usable[0]->id == id || bench.set->usable[1]->id == id,
+    cr_assert(endpoint_at(bench.set, 0)->candidate.id == id ||
+                  endpoint_at(bench.set, 1)->candidate.id == id,
               "the same address, the same id");
     bench_close(&bench);
 }
@@ -246,7 +247,7 @@ Test(endpoint, keeps_old_addresses_while_dns_fails)
     use_again_at(&bench, bench.set->refresh_at);
     cr_assert_eq(bench.set->counts.failures, 1u);
     cr_assert_not_null(bench.set->failure);
-    cr_assert_eq(bench.set->usable_count, 1u);
+    cr_assert_eq(bench.set->balancer.count, 1u);
     cr_assert(endpoint_set_use(bench.set));
     use_again_at(&bench, mono_add(bench.set->refresh_at, 3600 * NS_PER_S));
     cr_assert(endpoint_set_use(bench.set), "however long it lasts");
@@ -312,7 +313,7 @@ Test(endpoint, waits_for_news_when_the_answer_is_long_overdue)
     wait_for(&bench, &waiter);
     cr_assert(timer_is_set(&bench.set->patience));
     TURN_UNTIL(bench.loop, waiter.calls == 1);
-    cr_assert_str_eq(bench.set->usable[0]->text, "10.0.0.2:80");
+    cr_assert_str_eq(endpoint_at(bench.set, 0)->text, "10.0.0.2:80");
     cr_assert(!timer_is_set(&bench.set->patience));
     bench_close(&bench);
 }
@@ -343,18 +344,18 @@ Test(endpoint, uses_ipv4_and_falls_back_to_ipv6_only_when_a_connect_is_refused)
     bench_open(&bench, "local.test.");
     use_first(&bench, &waiter);
     cr_assert_eq(bench.set->member_count, 2u);
-    cr_assert_eq(bench.set->usable_count, 1u);
-    struct endpoint *four = bench.set->usable[0];
+    cr_assert_eq(bench.set->balancer.count, 1u);
+    struct endpoint *four = endpoint_at(bench.set, 0);
     cr_assert_str_eq(four->text, "127.0.0.1:80");
     struct endpoint *six = endpoint_fallback(four);
     cr_assert_str_eq(six->text, "[::1]:80");
-    cr_assert_eq(bench.set->usable[0], four, "asking changes nothing");
+    cr_assert_eq(endpoint_at(bench.set, 0), four, "asking changes nothing");
     endpoint_connected(six);
-    cr_assert_eq(bench.set->usable_count, 1u);
-    cr_assert_eq(bench.set->usable[0], six);
+    cr_assert_eq(bench.set->balancer.count, 1u);
+    cr_assert_eq(endpoint_at(bench.set, 0), six);
     cr_assert_eq(endpoint_fallback(six), four);
     use_again_at(&bench, bench.set->refresh_at);
-    cr_assert_eq(bench.set->usable[0], six, "what works stays in use");
+    cr_assert_eq(endpoint_at(bench.set, 0), six, "what works stays in use");
     bench_close(&bench);
 }
 
@@ -364,7 +365,7 @@ Test(endpoint, has_no_fallback_when_there_is_one_family)
     struct waiter waiter;
     bench_open(&bench, "two.test.");
     use_first(&bench, &waiter);
-    cr_assert_null(endpoint_fallback(bench.set->usable[0]));
+    cr_assert_null(endpoint_fallback(endpoint_at(bench.set, 0)));
     bench_close(&bench);
 }
 
@@ -372,7 +373,7 @@ Test(endpoint, outlives_its_set_while_somebody_holds_it)
 {
     struct bench bench;
     bench_open(&bench, "10.0.0.9");
-    struct endpoint *held = endpoint_ref(bench.set->usable[0]);
+    struct endpoint *held = endpoint_ref(endpoint_at(bench.set, 0));
     endpoint_set_free(&bench.set);
     cr_assert_eq(bench.left, 1);
     cr_assert_eq(bench.freed, 0);
