@@ -11,7 +11,7 @@
 
 #define KEY_SEED 0 /* to change it moves every key of everybody */
 
-struct candidate *pick_by_key(const struct pick *pick)
+__attribute__((noinline)) struct candidate *pick_by_key(const struct pick *pick)
 {
     const struct balancer *balancer = pick->balancer;
     struct candidate *best = NULL;

@@ -57,9 +57,8 @@ static inline bool pick_accepts(const struct pick *pick, const struct candidate 
            (pick->care != PICK_WARM || !pick_is_kept_out(pick, candidate));
 }
 
-struct candidate *pick_of_two(const struct pick *pick);
 struct candidate *pick_in_turn(const struct pick *pick);
 struct candidate *pick_by_key(const struct pick *pick);
-/* balancer_two.c, balancer_turn.c, balancer_hash.c */
+/* balancer_turn.c, balancer_hash.c */
 
 #endif

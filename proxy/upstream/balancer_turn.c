@@ -31,7 +31,7 @@ static struct candidate *pick_warm(const struct pick *pick)
     return NULL;
 }
 
-struct candidate *pick_in_turn(const struct pick *pick)
+__attribute__((noinline)) struct candidate *pick_in_turn(const struct pick *pick)
 {
     if (pick->care == PICK_WARM)
         return pick_warm(pick);

@@ -213,14 +213,20 @@ Test(endpoint, keeps_the_object_and_the_id_of_an_address_that_stays)
     bench.server.answer[0] = "10.0.0.1";
     bench.server.answer[1] = "10.0.0.2";
     use_first(&bench, &waiter);
-    struct endpoint *stays = endpoint_at(bench.set, 1);
-    struct endpoint *leaves = endpoint_ref(endpoint_at(bench.set, 0));
+    const bool is_first = strcmp(endpoint_at(bench.set, 0)->text, "10.0.0.1:80") == 0;
+    struct endpoint *stays = endpoint_at(bench.set, is_first ? 1 : 0);
+    struct endpoint *leaves = endpoint_ref(endpoint_at(bench.set, is_first ? 0 : 1));
     uint64_t id = leaves->candidate.id;
     cr_assert_str_eq(stays->text, "10.0.0.2:80");
+    cr_assert(stays->candidate.warm_since == 0 && leaves->candidate.warm_since == 0);
     bench.server.answer[0] = "10.0.0.3";
     use_again_at(&bench, bench.set->refresh_at);
     cr_assert_eq(bench.set->balancer.count, 2u);
-    cr_assert(endpoint_at(bench.set, 0) == stays || endpoint_at(bench.set, 1) == stays);
+    const bool stays_first = endpoint_at(bench.set, 0) == stays;
+    cr_assert(stays_first || endpoint_at(bench.set, 1) == stays);
+    cr_assert_eq(endpoint_at(bench.set, stays_first ? 1 : 0)->candidate.warm_since, bench.loop->now,
+                 "who comes later starts slowly");
+    cr_assert_eq(stays->candidate.warm_since, 0);
     cr_assert_eq(bench.left, 1);
     cr_assert_eq(bench.last_left, leaves);
     cr_assert_eq(bench.freed, 0, "a connection still holds it");
