@@ -91,6 +91,7 @@ def test_each_field_says_where_it_comes_from(policy):
     assert fields["retry.codes"] == {"value": [502, 503, 504], "from": "default", "at": None}
     assert fields["bulkhead.mode"] == {"value": "off", "from": "absent", "at": None}
     assert fields["timeouts.deadlineHeader"]["value"] is None
+    assert fields["loadBalancer.algorithm"] == {"value": "leastRequest", "from": "absent", "at": None}
     assert said["instances"] == {"circuitBreaker": "rule:tenant", "bulkhead": "target", "rateLimit": "target",
                                  "outlier": "target"}
 

@@ -57,6 +57,7 @@ Test(outlier, ejects_the_endpoint_that_fails_and_goes_on_with_the_others)
     struct visit *a = world_call(&w);
     cr_assert_eq(endpoint_of(a), 1u);
     cr_assert_eq(a->call.outlier_seat->users, 1u);
+    cr_assert_eq(w.chosen, 1, "its turn is over");
     answer(a, 500);
     cr_assert_eq(state_of(1), BREAKER_OPEN);
     cr_assert_str_eq(w.moves[0].label, "target/outlier:10.0.0.1:80");
@@ -197,6 +198,7 @@ Test(outlier, judges_an_endpoint_that_was_found_after_the_gate)
     world_open(&w);
     struct visit *a = world_call(&w);
     cr_assert_eq(endpoint_of(a), CANDIDATE_UNKNOWN);
+    cr_assert_eq(w.chosen, 0, "nobody was");
     w.endpoint_count = 2;
     w.endpoints[0] = 1;
     w.endpoints[1] = 2;

@@ -96,6 +96,7 @@ Test(effective, of_a_document_has_its_protocol_and_all_blocks)
     seen[0] = '\0';
     effective_document(&set->documents[0], note, NULL);
     has("protocol=http1|1");
+    has("loadBalancer.algorithm=leastRequest|1");
     has("circuitBreaker.mode=off|1");
     policy_set_unref(&set);
 }

@@ -192,6 +192,25 @@ Test(world, leaves_a_bad_endpoint_alone_with_a_breaker_of_its_own)
     cr_assert(strstr(bench.result->transitions[0].instance, "endpoint:10.0.0.3:80"));
 }
 
+Test(world, chooses_endpoints_by_the_policys_algorithm)
+{
+    static const char *const spec =
+        "  duration: 60s\n  callers: [{rate: 200}]\n  upstreams: [{name: a, host: \"a:80\", "
+        "endpoints: 5, concurrency: 8}]\n  faults: [{kind: brownOut, factor: 20, endpoint: 3, at: "
+        "10s, lasts: 40s}]\n";
+    const dur_ns in_turn =
+        latency_quantile(&run("  loadBalancer: {algorithm: roundRobin}\n", spec)->took, 0.95);
+    const dur_ns by_latency =
+        latency_quantile(&run("  loadBalancer: {algorithm: peakEwma}\n", spec)->took, 0.95);
+    cr_assert_gt(in_turn, 5 * by_latency);
+    const struct result *one = run("  loadBalancer: {algorithm: ringHash, key: path}\n",
+                                   "  duration: 20s\n  callers: [{rate: 200, calls: [{path: /a}]}]"
+                                   "\n  upstreams: [{name: a, host: \"a:80\", endpoints: 5, "
+                                   "concurrency: 1, serviceTime: {distribution: fixed, mean: "
+                                   "10ms}}]\n");
+    cr_assert_geq(one->upstreams[0].longest_queue, 1000, "all of a key go to one");
+}
+
 Test(world, chooses_rules_by_method_and_path)
 {
     const struct result *result = run(
