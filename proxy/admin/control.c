@@ -130,6 +130,12 @@ static void set_connections(struct proxy *proxy)
                             up > up_idle + tunnels ? up - up_idle - tunnels : 0);
 }
 
+static void set_lookups(struct proxy *proxy)
+{
+    const struct resolver_counts counts = resolver_counts(proxy->resolver);
+    metrics_set_lookups(proxy->metrics, counts.failed, counts.good);
+}
+
 static void set_tls(struct proxy *proxy)
 {
     struct tls_stats stats = {.done = 0};
@@ -396,6 +402,7 @@ static void start_walk(struct control *control, struct admin_command *command)
     }
     if (command->kind == ADMIN_REFRESH_GAUGES) {
         set_connections(control->proxy);
+        set_lookups(control->proxy);
         set_tls(control->proxy);
     }
     list_append(&control->work, &work->link);

@@ -34,6 +34,7 @@ struct resolver {
     struct resolver_channel *channel;
     struct list lookups; /* struct resolver_lookup, all that have memory */
     size_t lookup_count;
+    struct resolver_counts counts;
     struct stat conf;
     mono_ns check_conf_at;
 };
@@ -177,6 +178,20 @@ static void end_for_caller(struct resolver_lookup *lookup)
     wheel_clear(lookup->resolver->loop->wheel, &lookup->timer);
 }
 
+static void count(const struct resolver_lookup *lookup)
+{
+    struct resolver_counts *counts = &lookup->resolver->counts;
+    if (lookup->asks_dns) {
+        counts->good += lookup->count > 0 ? 1 : 0;
+        counts->failed += lookup->count > 0 ? 0 : 1;
+    }
+}
+
+struct resolver_counts resolver_counts(const struct resolver *resolver)
+{
+    return resolver->counts;
+}
+
 static void on_deliver(struct loop_task *task)
 {
     struct resolver_lookup *lookup = CONTAINER_OF(task, struct resolver_lookup, deliver);
@@ -185,6 +200,7 @@ static void on_deliver(struct loop_task *task)
                                            .count = lookup->count,
                                            .ttl = lookup->ttl,
                                            .failure = lookup->count > 0 ? NULL : failure};
+    count(lookup);
     end_for_caller(lookup);
     lookup->callback(lookup->context, &answer);
     free_if_over(lookup);

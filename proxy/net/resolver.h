@@ -69,6 +69,14 @@ bool resolver_is_name(struct span host);
  * a final dot or not. What resolver_lookup refuses with ERR_INVALID is neither this nor a literal.
  */
 
+struct resolver_counts {
+    uint64_t good;
+    uint64_t failed;
+};
+
+struct resolver_counts resolver_counts(const struct resolver *resolver);
+/* Lookups that asked DNS (or /etc/hosts) and were answered to their caller, since the start. */
+
 void resolver_cancel(struct resolver_lookup **lookup);
 /* The callback will not come. Only before it has come; sets the pointer to NULL. */
 

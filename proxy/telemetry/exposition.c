@@ -405,6 +405,16 @@ static void put_defences(struct page *page)
     }
 }
 
+/* Failures, then successes. */
+static void put_results(struct page *page, const metric_cell results[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        start_series(page, "_total");
+        put_label(page, "result", i ? "success" : "failure");
+        end_series(page, cell_get(&results[i]), 0);
+    }
+}
+
 static void put_handshakes(struct page *page)
 {
     static const char *const words[] = {"full", "resumed", "failed", "refused"};
@@ -429,13 +439,8 @@ static void put_proxy_family(struct page *page, enum metric metric)
     case METRIC_HTTP2_DEFENCES: put_defences(page); break;
     case METRIC_TLS_HANDSHAKES: put_handshakes(page); break;
     case METRIC_TLS_UNVERIFIED: put_number(page, cell_get(&metrics->tls_unverified), 0); break;
-    case METRIC_CONFIG_RELOADS:
-        for (unsigned i = 0; i < 2; i++) {
-            start_series(page, "_total");
-            put_label(page, "result", i ? "success" : "failure");
-            end_series(page, cell_get(&metrics->reloads[i]), 0);
-        }
-        break;
+    case METRIC_CONFIG_RELOADS: put_results(page, metrics->reloads); break;
+    case METRIC_DNS_LOOKUPS: put_results(page, metrics->lookups); break;
     case METRIC_CONFIG_LAST_RELOAD_SUCCESSFUL:
         put_number(page, cell_get(&metrics->is_last_reload_good), 0);
         break;

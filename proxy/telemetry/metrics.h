@@ -205,6 +205,7 @@ struct metrics {
     const char *revision;
     struct metrics_config_hash *config_hash; /* atomic; replaced whole */
     metric_cell connections[CONNECTION_SIDES * CONNECTION_STATE_COUNT];
+    metric_cell lookups[2]; /* failed, good */
     metric_cell handshakes[TLS_RESULT_COUNT];
     metric_cell tls_unverified;
     metric_cell defences[H2_SIDES * DEFENCE_COUNT];
@@ -357,6 +358,7 @@ void metrics_set_retry_budget(struct metrics_target *target, uint64_t available)
 
 void metrics_set_connections(struct metrics *metrics, enum connection_side side,
                              enum connection_state state, uint64_t count);
+void metrics_set_lookups(struct metrics *metrics, uint64_t failed, uint64_t good);
 void metrics_set_handshakes(struct metrics *metrics, const uint64_t counts[TLS_RESULT_COUNT]);
 void metrics_set_tls_unverified(struct metrics *metrics, uint64_t policies);
 void metrics_count_defence(struct metrics *metrics, enum h2_side side, enum defence defence);

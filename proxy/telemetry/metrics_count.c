@@ -145,6 +145,12 @@ void metrics_set_retry_budget(struct metrics_target *target, uint64_t available)
 
 /* The proxy as a whole */
 
+void metrics_set_lookups(struct metrics *metrics, uint64_t failed, uint64_t good)
+{
+    cell_set(&metrics->lookups[0], failed);
+    cell_set(&metrics->lookups[1], good);
+}
+
 void metrics_set_handshakes(struct metrics *metrics, const uint64_t counts[TLS_RESULT_COUNT])
 {
     for (unsigned i = 0; i < TLS_RESULT_COUNT; i++)

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness.h2_upstream import RawUpstream  # noqa: E402 (after the path)
+from harness.names import Many, NameServer  # noqa: E402
 from harness.proxy import Proxy, sanitizer_env  # noqa: E402
 from harness.upstream import BlackHole, Upstream  # noqa: E402
 
@@ -159,3 +160,34 @@ def peer():
         return found
 
     return find
+
+
+@pytest.fixture
+def names(peer, tmp_path):
+    """A name server of the test's own."""
+    with NameServer(peer("dnsmasq"), tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def many(names):
+    """many(count): upstreams behind one name."""
+    made = []
+
+    def make(count):
+        made.append(Many(count, names))
+        return made[-1]
+
+    yield make
+    for upstreams in made:
+        upstreams.close()
+
+
+@pytest.fixture
+def proxy_for(make_proxy, names):
+    """proxy_for(upstreams, policy) runs a proxy in front of them, which asks that name server."""
+
+    def run(upstreams, policy=None, **how):
+        return make_proxy(upstreams.address, policy, dns=names.address, **how).start()
+
+    return run

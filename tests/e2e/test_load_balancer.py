@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import pytest
-from harness.names import Many, NameServer
 from harness.proxy import BINARY, policy_document
 from harness.upstream import answer
 from harness.waiting import slack, wait_until
@@ -14,34 +13,6 @@ BY_USER = 'loadBalancer: {algorithm: ringHash, key: "header:X-User"}'
 PEAK_EWMA = "loadBalancer: {algorithm: peakEwma}"
 OUTLIER = "outlier: {consecutiveFailures: 1, ejectFor: 200ms, ejectJitter: 0}"
 RETRY = "retry: {attempts: 2, backoff: 1ms, budget: {mode: off}, codes: [503]}"
-
-
-@pytest.fixture
-def names(peer, tmp_path):
-    with NameServer(peer("dnsmasq"), tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def many(names):
-    """many(count): upstreams behind one name."""
-    made = []
-
-    def make(count):
-        made.append(Many(count, names))
-        return made[-1]
-
-    yield make
-    for upstreams in made:
-        upstreams.close()
-
-
-@pytest.fixture
-def proxy_for(make_proxy, names):
-    def run(upstreams, policy, **how):
-        return make_proxy(upstreams.address, policy, dns=names.address, **how).start()
-
-    return run
 
 
 def call(proxy, count, headers=()):

@@ -4,41 +4,12 @@ import json
 from urllib.parse import quote
 
 import pytest
-from harness.names import Many, NameServer
 from harness.upstream import answer, reset
 from harness.waiting import slack, wait_until
 
 OUTLIER = "outlier: {consecutiveFailures: 3, ejectFor: 60s, ejectJitter: 0}"
 QUICK = "outlier: {consecutiveFailures: 1, ejectFor: 200ms, ejectJitter: 0}"
 RETRY = "retry: {attempts: 2, backoff: 1ms, budget: {percent: 100}, codes: [503], on: [connect_failure, reset]}"
-
-
-@pytest.fixture
-def names(peer, tmp_path):
-    with NameServer(peer("dnsmasq"), tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def many(names):
-    """many(count): upstreams behind one name."""
-    made = []
-
-    def make(count):
-        made.append(Many(count, names))
-        return made[-1]
-
-    yield make
-    for upstreams in made:
-        upstreams.close()
-
-
-@pytest.fixture
-def proxy_for(make_proxy, names):
-    def run(upstreams, policy, **how):
-        return make_proxy(upstreams.address, policy, dns=names.address, **how).start()
-
-    return run
 
 
 def state(proxy, upstream, kind="outlier"):
