@@ -70,6 +70,8 @@ struct h1_back {
     struct list pool_link; /* upstream/pool: of the endpoint, last used first */
     struct list idle_link; /* upstream/pool: of all, oldest first */
     mono_ns idle_since;
+    mono_ns born_at;
+    uint16_t age_permille;    /* of a largest age, so that connections do not all go together */
     uint64_t distrusted_turn; /* loop turn whose events are older than the request; 0 = none */
     mono_ns expires_at;
     void *endpoint;        /* upstream/pool: struct endpoint, a reference */

@@ -234,6 +234,8 @@ static enum err back_new(struct codec *codec, const struct h2_back_options *opti
     back->options = *options;
     back->serial = ++serials;
     back->idle_since = codec->loop->now;
+    back->born_at = codec->loop->now;
+    back->retires_at = MONO_NEVER;
     list_init(&back->waits);
     list_init(&back->slot_link);
     list_init(&back->pool_link);
@@ -301,6 +303,8 @@ enum err h2_back_adopt(struct codec *codec, int fd, const struct h2_back_options
 uint32_t h2_back_room(const struct h2_back *back)
 {
     const struct h2_session *session = &back->session;
+    if (session->codec->loop->now >= back->retires_at)
+        return 0;
     if (!back->is_settled || session->state != H2_OPEN || session->is_going_away ||
         session->is_condemned || !nghttp2_session_check_request_allowed(session->ng))
         return 0;

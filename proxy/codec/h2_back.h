@@ -48,8 +48,11 @@ struct h2_back {
     uint64_t serial;       /* tells this connection from all others */
     mono_ns idle_since;
     dur_ns idle_time; /* timeouts.poolIdle of the last call on it */
-    bool is_settled;  /* the peer's SETTINGS have come */
-    bool is_refused;  /* connecting failed, or it is lost */
+    mono_ns born_at;
+    mono_ns retires_at;    /* takes no stream from then on; MONO_NEVER: no limit */
+    uint16_t age_permille; /* of a largest age, so that connections do not all go together */
+    bool is_settled;       /* the peer's SETTINGS have come */
+    bool is_refused;       /* connecting failed, or it is lost */
 };
 
 enum err h2_back_connect(struct codec *codec, const struct address *to, const struct tls_order *tls,

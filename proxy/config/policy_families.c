@@ -81,6 +81,12 @@ static const struct field timeouts_fields[] = {
      DURATION_OF(0, MAX_DURATION),
      .preset = "60s",
      .doc = "how long an unused upstream connection is kept; 0s: it is not kept"},
+    {.name = "poolMaxAge",
+     .type = FIELD_DURATION,
+     FIELD_AT(struct timeouts_config, pool_max_age),
+     DURATION_OF(0, MAX_DURATION),
+     .doc = "an upstream connection that is older (10 % less or more, by chance) takes no further "
+            "call, so that load follows new endpoints; 0s: no limit"},
     {.name = "deadlineHeader",
      .type = FIELD_HEADER_NAME,
      FIELD_AT(struct timeouts_config, deadline_header),

@@ -26,6 +26,7 @@ struct timeouts_config {
     dur_ns idle;
     dur_ns max_duration;
     dur_ns pool_idle;
+    dur_ns pool_max_age;         /* 0 = no limit */
     const char *deadline_header; /* lower case, NULL = off; milliseconds */
 };
 

@@ -89,6 +89,12 @@ struct endpoint_set *host_endpoints(struct call *call)
     return destination->endpoints;
 }
 
+struct pool_stay host_stay(const struct call *call)
+{
+    const struct timeouts_config *timeouts = &call->lane->policy->timeouts;
+    return (struct pool_stay){timeouts->pool_idle, timeouts->pool_max_age};
+}
+
 struct pool_tls host_tls(const struct call *call)
 {
     const struct destination *destination = call->lane->target->user;

@@ -11,6 +11,9 @@ extern const struct call_host request_host; /* engine.context is the struct prox
 struct endpoint_set *host_endpoints(struct call *call);
 /* The endpoints of the call's target, made at the first need; NULL when its name cannot be one. */
 
+struct pool_stay host_stay(const struct call *call);
+/* How long the connection of a call that is over may serve others. */
+
 struct pool_tls host_tls(const struct call *call);
 /* How connections to the call's target speak. */
 

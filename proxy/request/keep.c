@@ -2,6 +2,7 @@
 #include "request/keep.h"
 
 #include "request/attempt_io.h"
+#include "request/host.h"
 #include "request/upload.h"
 
 /* One read may bring more than the limit after the upstream was stopped. */
@@ -49,13 +50,13 @@ void keep_bytes(struct request *request, struct span bytes)
 void keep_end(struct request *request, struct span trailers)
 {
     struct kept *kept = request->kept;
-    const dur_ns pool_idle = request->call.lane->policy->timeouts.pool_idle;
+    const struct pool_stay stay = host_stay(&request->call);
     if (kept != NULL && kept->body.state == REPLAY_OK) {
         kept->is_complete = true;
         kept->trailers = trailers.len > 0 ? arena_copy(&request->arena, trailers) : SPAN_NONE;
         call_on_kept(&request->call);
     }
-    attempt_release(&request->attempt, pool_idle);
+    attempt_release(&request->attempt, &stay);
     call_on_attempt_ended(&request->call, request->proxy->loop->now);
 }
 

@@ -2,6 +2,7 @@
 #include "request/relay.h"
 
 #include "http/rate_fields.h"
+#include "request/host.h"
 #include "request/keep.h"
 #include "request/rate_view.h"
 #include "request/tunnel.h"
@@ -107,7 +108,8 @@ void relay_bytes(struct request *request, struct span bytes)
 void relay_over(struct request *request)
 {
     upload_stop(request);
-    attempt_release(&request->attempt, request->call.lane->policy->timeouts.pool_idle);
+    const struct pool_stay stay = host_stay(&request->call);
+    attempt_release(&request->attempt, &stay);
     call_on_attempt_ended(&request->call, request->proxy->loop->now);
     if (request->front != NULL)
         delivered(request);

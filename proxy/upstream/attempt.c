@@ -202,17 +202,17 @@ enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_o
     return ATTEMPT_LATER;
 }
 
-void attempt_release(struct attempt *attempt, dur_ns pool_idle)
+void attempt_release(struct attempt *attempt, const struct pool_stay *stay)
 {
     INVARIANT(attempt->state == ATTEMPT_OPEN);
     if (attempt->is_http2)
-        h2_back_of(attempt->back)->idle_time = pool_idle;
+        pool_set_stay(h2_back_of(attempt->back), stay);
     if (attempt->is_http2 || attempt->order.is_tunnel) {
         back_close(&attempt->back);
     } else {
         struct h1_back *back = h1_back_of(attempt->back);
         attempt->back = NULL;
-        pool_release(attempt->pool, &back, pool_idle);
+        pool_release(attempt->pool, &back, stay);
     }
     drop_endpoint(attempt);
     tls_client_unref(&attempt->order.tls.client);

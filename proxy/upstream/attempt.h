@@ -83,7 +83,7 @@ void attempt_init(struct attempt *attempt, struct pool *pool,
 
 enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_order *order);
 
-void attempt_release(struct attempt *attempt, dur_ns pool_idle);
+void attempt_release(struct attempt *attempt, const struct pool_stay *stay);
 /* After on_end: the connection goes to the pool, or is closed where it cannot serve again. */
 
 void attempt_adopt(struct attempt *attempt);

@@ -148,6 +148,17 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, uint64_
     return NULL;
 }
 
+static uint16_t draw_age(const struct pool *pool)
+{
+    return (uint16_t)(900 + rng_below(&pool->codec->loop->rng, 201));
+}
+
+/* When a connection is too old; MONO_NEVER: never. */
+static mono_ns retirement(mono_ns born_at, uint16_t age_permille, dur_ns max_age)
+{
+    return max_age > 0 ? mono_add(born_at, dur_mul(max_age / 1000, age_permille)) : MONO_NEVER;
+}
+
 /* NULL: in clear text. */
 static const struct tls_order *order_of(const struct pool *pool, const struct endpoint *endpoint,
                                         const struct pool_tls *tls, struct tls_order *order)
@@ -170,6 +181,8 @@ enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct
     if (e != OK)
         return e;
     back->tls_settings = tls->settings;
+    back->born_at = pool->codec->loop->now;
+    back->age_permille = draw_age(pool);
     back->endpoint = endpoint_ref(endpoint);
     back->on_gone = on_gone;
     back->gone_context = pool;
@@ -179,29 +192,30 @@ enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct
     return OK;
 }
 
-static dur_ns idle_time(const struct h1_back *back, dur_ns pool_idle)
+static dur_ns idle_time(const struct h1_back *back, dur_ns most)
 {
     if (back->keep_alive_seconds == 0)
-        return pool_idle;
+        return most;
     const dur_ns peers = dur_mul(NS_PER_S, back->keep_alive_seconds);
-    return dur_min(pool_idle, peers > NS_PER_S ? peers - NS_PER_S : 0);
+    return dur_min(most, peers > NS_PER_S ? peers - NS_PER_S : 0);
 }
 
-void pool_release(struct pool *pool, struct h1_back **taken, dur_ns pool_idle)
+void pool_release(struct pool *pool, struct h1_back **taken, const struct pool_stay *stay)
 {
     struct h1_back *back = *taken;
     struct endpoint *endpoint = back->endpoint;
     const mono_ns now = pool->codec->loop->now;
-    const dur_ns keeps = idle_time(back, pool_idle);
+    const mono_ns retires_at = retirement(back->born_at, back->age_permille, stay->max_age);
+    const mono_ns expires_at = mono_min(mono_add(now, idle_time(back, stay->idle)), retires_at);
     struct pool_slot *slot = slot_of(endpoint);
-    if (!h1_back_may_persist(back) || !endpoint->is_listed || keeps == 0 || slot == NULL ||
+    if (!h1_back_may_persist(back) || !endpoint->is_listed || expires_at <= now || slot == NULL ||
         slot->count >= POOL_IDLE_PER_ENDPOINT) {
         h1_back_close(taken);
         return;
     }
     *taken = NULL;
     back->idle_since = now;
-    back->expires_at = mono_add(now, keeps);
+    back->expires_at = expires_at;
     h1_back_use(back, &idle_handler, pool);
     back_resume(&back->base);
     list_prepend(&slot->idle, &back->pool_link);
@@ -212,11 +226,22 @@ void pool_release(struct pool *pool, struct h1_back **taken, dur_ns pool_idle)
 
 /* ---- HTTP/2: connections that calls share ---- */
 
+static bool is_retired(const struct h2_back *session)
+{
+    return session->session.codec->loop->now >= session->retires_at;
+}
+
 static void session_idle(struct h2_back *session)
 {
     const struct endpoint *endpoint = session->endpoint;
-    if (!endpoint->is_listed && is_unused(session))
+    if ((!endpoint->is_listed || is_retired(session)) && is_unused(session))
         h2_back_end(session);
+}
+
+void pool_set_stay(struct h2_back *session, const struct pool_stay *stay)
+{
+    session->idle_time = stay->idle;
+    session->retires_at = retirement(session->born_at, session->age_permille, stay->max_age);
 }
 
 static void session_lost(struct h2_back *session)
@@ -247,6 +272,7 @@ static void join(struct pool *pool, struct endpoint *endpoint, struct h2_back *s
     session->endpoint = endpoint_ref(endpoint);
     session->session.peer = endpoint->text;
     session->idle_time = POOL_SESSION_IDLE;
+    session->age_permille = draw_age(pool);
     list_append(&slot->sessions, &session->slot_link);
     list_append(&pool->sessions, &session->pool_link);
     pool->open_count++;
@@ -343,7 +369,7 @@ static void sweep_sessions(struct pool *pool, mono_ns now)
         struct h2_back *session = CONTAINER_OF(link, struct h2_back, pool_link);
         const dur_ns most = h2_back_is_coming(session) ? POOL_COMING_TIME : session->idle_time;
         if (session->session.state == H2_OPEN && is_unused(session) &&
-            mono_since(now, session->idle_since) >= most)
+            (mono_since(now, session->idle_since) >= most || is_retired(session)))
             h2_back_end(session);
     }
 }

@@ -39,6 +39,11 @@ struct pool_tls { /* how a connection to an endpoint is to speak; zero: in clear
     enum tls_alpn alpn;
 };
 
+struct pool_stay {  /* how long a connection may serve */
+    dur_ns idle;    /* unused */
+    dur_ns max_age; /* at all, 10 % less or more by chance; 0 = no limit */
+};
+
 struct pool {
     struct codec *codec;
     struct tls_engine *tls; /* borrowed; NULL: no endpoint speaks TLS */
@@ -68,9 +73,12 @@ enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct
                       struct h1_back **out) MUST_CHECK;
 /* A new one; ERR_NO_MEMORY. */
 
-void pool_release(struct pool *pool, struct h1_back **back, dur_ns pool_idle);
+void pool_release(struct pool *pool, struct h1_back **back, const struct pool_stay *stay);
 /* Consumes a connection after its response: keeps it when it may serve again, else closes it.
- * pool_idle 0: never kept. */
+ * stay->idle 0: never kept. */
+
+void pool_set_stay(struct h2_back *session, const struct pool_stay *stay);
+/* The same for a connection that calls share: as the last of them says. */
 
 struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint,
                              const struct pool_tls *tls, enum repeat repeat, uint64_t refused);

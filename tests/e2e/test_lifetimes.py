@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+import pytest
 from harness.client import Client, encode
 from harness.proxy import policy_document, together
 from harness.upstream import CHUNK, answer, generated, hang, head, raw, reset, websocket_echo
@@ -353,3 +354,12 @@ def test_reloads_that_are_under_way_at_the_end_do_no_harm(make_proxy, upstream):
         proxy.reload()
         time.sleep(0.002)
     assert proxy.wait_exit() == 0
+
+
+@pytest.mark.parametrize("protocol", ["http1", "http2"])
+def test_a_connection_that_is_too_old_takes_no_further_call(make_proxy, upstream, h2_upstream, protocol):
+    server = upstream if protocol == "http1" else h2_upstream
+    proxy = make_proxy(server, "timeouts: {poolMaxAge: 300ms}", protocol=protocol).start()
+    assert [proxy.get().status for _ in range(3)] == [200] * 3
+    assert server.accepted == 1
+    wait_until(lambda: proxy.get().status == 200 and server.accepted == 2, what="a connection in its place")

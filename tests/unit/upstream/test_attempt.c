@@ -48,7 +48,7 @@ static void on_end(struct attempt *attempt, struct span trailers)
 {
     (void)trailers;
     story_of(attempt)->ends++;
-    attempt_release(attempt, 60 * NS_PER_S);
+    attempt_release(attempt, &(struct pool_stay){.idle = 60 * NS_PER_S});
 }
 
 static void on_failed(struct attempt *attempt, enum reason reason, const char *detail)
@@ -241,7 +241,7 @@ Test(attempt, neither_takes_a_tunnel_from_the_pool_nor_gives_it_back)
     wanted.is_tunnel = true;
     cr_assert_eq(attempt_start(&story.attempt, &wanted), ATTEMPT_LATER);
     UNTIL(story.ready == 2);
-    attempt_release(&story.attempt, 60 * NS_PER_S);
+    attempt_release(&story.attempt, &(struct pool_stay){.idle = 60 * NS_PER_S});
     cr_assert_eq(bench.pool.idle_count, 1);
     cr_assert_eq(upstream_bench_endpoint(&bench)->candidate.in_flight, 0);
 }

@@ -85,7 +85,7 @@ Test(pool, gives_nothing_when_it_is_empty)
 Test(pool, keeps_nothing_when_pooling_is_off)
 {
     struct h1_back *back = served(BENCH_OK);
-    pool_release(&bench.pool, &back, 0);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = 0});
     cr_assert_null(back);
     cr_assert_eq(bench.pool.idle_count, 0);
 }
@@ -94,7 +94,7 @@ Test(pool, keeps_nothing_that_said_close)
 {
     struct h1_back *back =
         served("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    pool_release(&bench.pool, &back, NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = NS_PER_S});
     cr_assert_eq(bench.pool.idle_count, 0);
 }
 
@@ -102,7 +102,7 @@ Test(pool, keeps_nothing_whose_peer_ends_idle_connections_within_a_second)
 {
     struct h1_back *back =
         served("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n");
-    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = 60 * NS_PER_S});
     cr_assert_eq(bench.pool.idle_count, 0);
 }
 
@@ -110,7 +110,7 @@ Test(pool, leaves_a_second_before_the_peers_keep_alive)
 {
     struct h1_back *back =
         served("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n");
-    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = 60 * NS_PER_S});
     const mono_ns now = bench.wire.loop->now;
     pool_sweep(&bench.pool, mono_add(now, 4 * NS_PER_S - NS_PER_MS));
     cr_assert_eq(bench.pool.idle_count, 1);
@@ -124,8 +124,8 @@ Test(pool, gives_the_connection_that_idled_least)
     const int old_peer = bench.wire.peer;
     struct h1_back *young = served(BENCH_OK);
     struct h1_back *const expected = young;
-    pool_release(&bench.pool, &old, NS_PER_S);
-    pool_release(&bench.pool, &young, NS_PER_S);
+    pool_release(&bench.pool, &old, &(struct pool_stay){.idle = NS_PER_S});
+    pool_release(&bench.pool, &young, &(struct pool_stay){.idle = NS_PER_S});
     struct h1_back *leased = lease(REPEAT_PAID);
     cr_assert_eq(leased, expected);
     cr_assert_eq(bench.pool.idle_count, 1);
@@ -137,7 +137,7 @@ Test(pool, gives_the_connection_that_idled_least)
 Test(pool, gives_no_connection_whose_peer_has_ended_it)
 {
     struct h1_back *back = served(BENCH_OK);
-    pool_release(&bench.pool, &back, NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = NS_PER_S});
     wire_hang_up(&bench.wire);
     struct h1_back *leased = lease(REPEAT_NEVER);
     cr_assert_null(leased);
@@ -147,7 +147,7 @@ Test(pool, gives_no_connection_whose_peer_has_ended_it)
 Test(pool, gives_no_connection_with_unread_bytes)
 {
     struct h1_back *back = served(BENCH_OK);
-    pool_release(&bench.pool, &back, NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = NS_PER_S});
     wire_write(&bench.wire, "HTTP/1.1 200 OK\r\n");
     cr_assert_null(lease(REPEAT_NEVER));
     cr_assert_eq(bench.pool.idle_count, 0);
@@ -156,7 +156,7 @@ Test(pool, gives_no_connection_with_unread_bytes)
 Test(pool, gives_no_connection_that_was_not_read_dry)
 {
     struct h1_back *back = served(BENCH_OK);
-    pool_release(&bench.pool, &back, NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = NS_PER_S});
     wire_write(&bench.wire, "HTTP/1.1 200 OK\r\n");
     CONTAINER_OF(list_first(&bench.pool.idle), struct h1_back, idle_link)->is_drained = false;
     cr_assert_null(lease(REPEAT_FREE));
@@ -176,7 +176,7 @@ Test(pool, takes_what_was_there_before_the_request_for_no_answer)
 {
     struct h1_back *back = served(BENCH_OK);
     const int before = ends;
-    pool_release(&bench.pool, &back, NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = NS_PER_S});
     wire_write(&bench.wire, BENCH_OK);
     back = lease_and_send();
     back->stream.on_event(&back->stream, STREAM_READABLE); /* as the wait before the lease saw it */
@@ -190,7 +190,7 @@ Test(pool, takes_what_a_later_turn_brings_for_the_answer)
 {
     struct h1_back *back = served(BENCH_OK);
     const int before = ends;
-    pool_release(&bench.pool, &back, NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = NS_PER_S});
     back = lease_and_send();
     wire_write(&bench.wire, BENCH_OK);
     UNTIL(ends == before + 1);
@@ -202,7 +202,7 @@ Test(pool, gives_nothing_old_to_a_call_that_may_not_be_repeated)
 {
     struct h1_back *back = served(BENCH_OK);
     struct h1_back *const same = back;
-    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = 60 * NS_PER_S});
     idled_for(same, POOL_SAFE_IDLE + 1);
     cr_assert_null(lease(REPEAT_NEVER));
     cr_assert_eq(bench.pool.idle_count, 1);
@@ -214,7 +214,7 @@ Test(pool, gives_nothing_old_to_a_call_that_may_not_be_repeated)
 Test(pool, drops_an_idle_connection_that_its_peer_ends)
 {
     struct h1_back *back = served(BENCH_OK);
-    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = 60 * NS_PER_S});
     wire_hang_up(&bench.wire);
     UNTIL(bench.pool.open_count == 0);
     cr_assert_eq(bench.pool.idle_count, 0);
@@ -224,7 +224,7 @@ Test(pool, drops_an_idle_connection_that_its_peer_ends)
 Test(pool, drops_an_idle_connection_that_speaks_unasked)
 {
     struct h1_back *back = served(BENCH_OK);
-    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = 60 * NS_PER_S});
     wire_write(&bench.wire, "HTTP/1.1 200 OK\r\n\r\n");
     UNTIL(bench.pool.open_count == 0);
 }
@@ -232,7 +232,7 @@ Test(pool, drops_an_idle_connection_that_speaks_unasked)
 Test(pool, drops_the_idle_connections_of_an_endpoint_that_leaves)
 {
     struct h1_back *back = served(BENCH_OK);
-    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = 60 * NS_PER_S});
     endpoint_set_free(&bench.set);
     cr_assert_eq(bench.pool.idle_count, 0);
     UNTIL(bench.pool.open_count == 0);
@@ -242,7 +242,32 @@ Test(pool, keeps_no_connection_of_an_endpoint_that_has_left)
 {
     struct h1_back *back = served(BENCH_OK);
     endpoint_set_free(&bench.set);
-    pool_release(&bench.pool, &back, 60 * NS_PER_S);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = 60 * NS_PER_S});
     cr_assert_eq(bench.pool.idle_count, 0);
+    UNTIL(bench.pool.open_count == 0);
+}
+
+Test(pool, keeps_no_connection_that_is_too_old)
+{
+    const struct pool_stay stay = {.idle = 60 * NS_PER_S, .max_age = NS_PER_S};
+    struct h1_back *back = served(BENCH_OK);
+    back->born_at = bench.wire.loop->now - 2 * NS_PER_S;
+    pool_release(&bench.pool, &back, &stay);
+    cr_assert_eq(bench.pool.idle_count, 0);
+    UNTIL(bench.pool.open_count == 0);
+}
+
+Test(pool, gives_no_connection_that_has_grown_too_old_meanwhile)
+{
+    const struct pool_stay stay = {.idle = 60 * NS_PER_S, .max_age = 10 * NS_PER_S};
+    struct h1_back *back = served(BENCH_OK);
+    struct h1_back *const same = back;
+    pool_release(&bench.pool, &back, &stay);
+    cr_assert_eq(bench.pool.idle_count, 1);
+    const dur_ns age = mono_since(same->expires_at, same->born_at);
+    cr_assert(age >= 9 * NS_PER_S && age <= 11 * NS_PER_S,
+              "10 %% less or more, not the same for all");
+    same->expires_at = bench.wire.loop->now;
+    cr_assert_null(lease(REPEAT_PAID));
     UNTIL(bench.pool.open_count == 0);
 }
