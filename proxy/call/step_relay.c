@@ -135,7 +135,7 @@ void step_relay(struct call *call, enum call_event event, mono_ns now)
         relay_over(call, now);
         break;
     case CALL_EVENT_TRAILERS:
-        step_settle(call, verdict_of_head(&call->head), call->is_slow, call->head.outcome, 0, now);
+        step_settle(call, verdict_of_head(call, now), call->is_slow, call->head.outcome, 0, now);
         break;
     case CALL_EVENT_CANCEL:
         step_emit(call, CALL_ABORT_ATTEMPT);

@@ -354,7 +354,7 @@ static void judge_head(struct call *call, mono_ns now)
         return;
     const dur_ns wait = call->head.retry_after;
     const bool is_time = !call->facts.is_grpc || wait != DUR_FOREVER; /* "do not" is none */
-    step_settle(call, verdict_of_head(&call->head), call->is_slow, call->head.outcome,
+    step_settle(call, verdict_of_head(call, now), call->is_slow, call->head.outcome,
                 is_time ? wait : 0, now);
 }
 

@@ -1,14 +1,25 @@
 /* verdict.c - tables from ends to meanings. See verdict.h. */
 #include "call/verdict.h"
 
-enum judgement verdict_of_head(const struct call_head *head)
+#include "policy/deadline.h"
+
+#define GRPC_DEADLINE_EXCEEDED 4
+
+static bool is_callers_hurry(const struct call *call, mono_ns now)
+{
+    return call->head.grpc_status == GRPC_DEADLINE_EXCEEDED &&
+           call->facts.caller_deadline != DUR_FOREVER &&
+           !deadline_is_evidence(verdict_timeouts(call), mono_since(now, call->attempt_at));
+}
+
+enum judgement verdict_of_head(const struct call *call, mono_ns now)
 {
     static const enum judgement judgements[OUTCOME_COUNT] = {
         [OUTCOME_SUCCESS] = JUDGED_SUCCESS,
         [OUTCOME_FAILURE] = JUDGED_FAILURE,
         [OUTCOME_THROTTLED] = JUDGED_THROTTLED,
     };
-    return judgements[head->outcome];
+    return is_callers_hurry(call, now) ? JUDGED_NOT : judgements[call->head.outcome];
 }
 
 /* Of a failure that belongs to no group of `retry.on`. */

@@ -5,7 +5,10 @@
 
 #include "call/call.h"
 
-enum judgement verdict_of_head(const struct call_head *head);
+enum judgement verdict_of_head(const struct call *call, mono_ns now);
+/* Of an answer. DEADLINE_EXCEEDED within a caller's own short deadline proves nothing: the server
+ * was told of that deadline, and may say so before our timer does (POLICY section 3). */
+
 enum judgement verdict_of_failure(enum reason reason, enum outcome *outcome);
 /* What a failure without a head proves; local troubles (no descriptor, no endpoint) prove nothing
  * about the upstream. */

@@ -54,6 +54,32 @@ Test(grpc, is_judged_by_its_trailers_not_by_its_head)
     cr_assert(is_over(a, FATE_FAILURE));
 }
 
+static enum breaker_state state_after_deadline_exceeded(dur_ns callers, int after_ms)
+{
+    world_open(&w);
+    struct visit *a = grpc_call(callers);
+    stream_head(a);
+    world_advance(&w, after_ms);
+    trailers(a, 4, OUTCOME_FAILURE);
+    return world_breaker(&w)->state;
+}
+
+Test(grpc, a_server_that_keeps_to_a_callers_short_deadline_is_not_blamed)
+{
+    cr_assert_eq(state_after_deadline_exceeded(50 * MS, 49), BREAKER_CLOSED);
+    cr_assert_eq(failures(), 0u);
+}
+
+Test(grpc, a_server_that_was_given_time_is_blamed_for_a_deadline)
+{
+    cr_assert_eq(state_after_deadline_exceeded(5000 * MS, 4000), BREAKER_OPEN);
+}
+
+Test(grpc, a_server_that_gives_up_without_a_callers_deadline_is_blamed)
+{
+    cr_assert_eq(state_after_deadline_exceeded(DUR_FOREVER, 49), BREAKER_OPEN);
+}
+
 Test(grpc, is_judged_at_once_when_the_head_is_all_there_is)
 {
     world_open(&w);
