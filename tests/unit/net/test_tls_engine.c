@@ -1,4 +1,4 @@
-#include "tls_peer.h"
+#include "tls_fixture.h"
 
 #include "net/tls_mbed.h"
 
@@ -8,22 +8,7 @@
 
 #define CROWD 50
 
-static struct tls_world world;
-static struct tls_client *client;
-
-static void open_world(void)
-{
-    world_open(&world);
-    client = world_client(&world, NULL);
-}
-
-static void close_world(void)
-{
-    tls_client_unref(&client);
-    world_close(&world);
-}
-
-TestSuite(tls_engine, .init = open_world, .fini = close_world);
+TestSuite(tls_engine, .init = fixture_open, .fini = fixture_close);
 
 static struct tls_stats stats(void)
 {

@@ -1,6 +1,6 @@
 /* What a peer may say besides data, with both ends in our hands: a stream on a socket pair whose
  * keys we made, so that TLS 1.3 is tested where mbedTLS has none. */
-#include "tls_peer.h"
+#include "tls_fixture.h"
 
 #include "base/check.h"
 #include "net/tls_own.h"
@@ -10,22 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct tls_world world;
-static struct tls_client *client;
-
-static void open_world(void)
-{
-    world_open(&world);
-    client = world_client(&world, NULL);
-}
-
-static void close_world(void)
-{
-    tls_client_unref(&client);
-    world_close(&world);
-}
-
-TestSuite(tls_hear, .init = open_world, .fini = close_world);
+TestSuite(tls_hear, .init = fixture_open, .fini = fixture_close);
 
 struct line {
     struct stream stream;

@@ -1,28 +1,14 @@
-#include "tls_peer.h"
+#include "tls_fixture.h"
 
 #include "base/check.h"
 #include "net/tls_own.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <string.h>
 #include <unistd.h>
 
-static struct tls_world world;
-static struct tls_client *client;
-
-static void open_world(void)
-{
-    world_open(&world);
-    client = world_client(&world, NULL);
-}
-
-static void close_world(void)
-{
-    tls_client_unref(&client);
-    world_close(&world);
-}
-
-TestSuite(tls_stream, .init = open_world, .fini = close_world);
+TestSuite(tls_stream, .init = fixture_open, .fini = fixture_close);
 
 static void call(struct caller *caller, void (*serve)(struct peer *, mbedtls_ssl_context *, int))
 {
@@ -144,12 +130,11 @@ Test(tls_stream, carries_bytes_through_a_buffer_as_large_as_a_record)
 
 /* ---- a slow reader ---- */
 
-static atomic_bool may_read;
+static sem_t may_read;
 
 static void read_late(struct peer *peer, mbedtls_ssl_context *ssl, int fd)
 {
-    while (!atomic_load(&may_read) && !atomic_load(&peer->is_stopping)) {
-        usleep(1000);
+    while (sem_wait(&may_read) != 0) {
     }
     peer_echo(peer, ssl, fd);
 }
@@ -161,6 +146,7 @@ Test(tls_stream, holds_at_most_a_record_for_a_slow_reader_and_then_goes_on)
     size_t sent = 0;
     ssize_t taken;
     const int small = 4096;
+    cr_assert_eq(sem_init(&may_read, 0, 0), 0);
     fill_many();
     call(&caller, read_late);
     cr_assert_eq(setsockopt(caller.stream.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
@@ -175,7 +161,7 @@ Test(tls_stream, holds_at_most_a_record_for_a_slow_reader_and_then_goes_on)
     stream_want(&caller.stream, false, true);
     driver_settle(world.loop);
     cr_assert_eq(caller.flags & STREAM_WRITABLE, 0, "the backlog comes first");
-    atomic_store(&may_read, true);
+    cr_assert_eq(sem_post(&may_read), 0);
     start_reading(&caller, &reader, LOOP_READ_BYTES);
     TURN_UNTIL(world.loop, reader.got == sent);
     cr_assert_eq(reader.wrong, 0);
