@@ -32,15 +32,6 @@ static const struct field load_balancer_fields[] = {
             "tenth to a whole one over this time; 0s: off; not with ringHash"},
 };
 
-static void refuse(struct decoder *decoder, const struct node *block, const char *name,
-                   enum diagnostic_code code, const char *help, const char *message)
-{
-    const struct node *node = node_get(block, name);
-    const size_t mark = path_push(decoder, name);
-    decode_error(decoder, code, node != NULL ? node : block, help, "%s", message);
-    path_pop(decoder, mark);
-}
-
 static void load_balancer_finish(struct decoder *decoder, const struct node *node, void *out,
                                  bool is_good)
 {
@@ -49,15 +40,16 @@ static void load_balancer_finish(struct decoder *decoder, const struct node *nod
     if (!is_good)
         return;
     if (is_hash && cfg->key.kind == KEY_NONE)
-        refuse(decoder, node, "key", DIAG_MISSING, "such as key: header:x-user, path or client",
-               "ringHash needs a key: calls with equal values go to the same endpoint");
+        decode_refuse(decoder, DIAG_MISSING, node, "key",
+                      "such as key: header:x-user, path or client",
+                      "ringHash needs a key: calls with equal values go to the same endpoint");
     if (!is_hash && cfg->key.kind != KEY_NONE)
-        refuse(decoder, node, "key", DIAG_CONTRADICTION, "algorithm: ringHash, or no key",
-               "no effect: only ringHash goes by a key");
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "key", "algorithm: ringHash, or no key",
+                      "no effect: only ringHash goes by a key");
     if (is_hash && cfg->slow_start > 0)
-        refuse(decoder, node, "slowStart", DIAG_CONTRADICTION,
-               "remove it, or choose another algorithm",
-               "with ringHash a key belongs to its endpoint from the first call on");
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "slowStart",
+                      "remove it, or choose another algorithm",
+                      "with ringHash a key belongs to its endpoint from the first call on");
 }
 
 const struct block load_balancer_block = {

@@ -11,14 +11,6 @@
     1000 /* a bucket counts whole ns per token: below 1 us the rounding would show */
 #define LONGEST_FILL (INT64_C(365) * 24 * 3600 * NS_PER_S)
 
-static void contradiction(struct decoder *decoder, const struct node *block, const char *name,
-                          const char *help, const char *message)
-{
-    size_t mark = path_push(decoder, name);
-    decode_error(decoder, DIAG_CONTRADICTION, node_get(block, name), help, "%s", message);
-    path_pop(decoder, mark);
-}
-
 /* A cap below what it caps. */
 static bool is_capped(const struct node *node, const char *name, dur_ns least, dur_ns *cap)
 {
@@ -44,8 +36,8 @@ void retry_finish(struct decoder *decoder, const struct node *node, void *out, b
 {
     struct retry_config *cfg = out;
     if (is_good && !is_capped(node, "maxBackoff", cfg->backoff.base, &cfg->backoff.max))
-        contradiction(decoder, node, "maxBackoff", "at least backoff, or left out",
-                      "shorter than backoff");
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "maxBackoff",
+                      "at least backoff, or left out", "shorter than backoff");
 }
 
 static void finish_window(struct decoder *decoder, const struct node *node,
@@ -59,7 +51,7 @@ static void finish_window(struct decoder *decoder, const struct node *node,
         return;
     }
     size_t mark = path_push(decoder, "failureRate");
-    contradiction(decoder, rate, "minRequests", "at most calls",
+    decode_refuse(decoder, DIAG_CONTRADICTION, rate, "minRequests", "at most calls",
                   "more than the window of `calls` can ever hold");
     path_pop(decoder, mark);
 }
@@ -70,8 +62,8 @@ void breaker_finish(struct decoder *decoder, const struct node *node, void *out,
     if (!is_good)
         return;
     if (!is_capped(node, "maxOpenFor", cfg->open_for, &cfg->max_open_for))
-        contradiction(decoder, node, "maxOpenFor", "at least openFor, or left out",
-                      "shorter than openFor");
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "maxOpenFor",
+                      "at least openFor, or left out", "shorter than openFor");
     finish_window(decoder, node, cfg);
 }
 
@@ -81,8 +73,8 @@ void outlier_finish(struct decoder *decoder, const struct node *node, void *out,
     if (!is_good)
         return;
     if (!is_capped(node, "maxEjectFor", cfg->open_for, &cfg->max_open_for))
-        contradiction(decoder, node, "maxEjectFor", "at least ejectFor, or left out",
-                      "shorter than ejectFor");
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "maxEjectFor",
+                      "at least ejectFor, or left out", "shorter than ejectFor");
     finish_window(decoder, node, cfg);
 }
 
@@ -93,7 +85,8 @@ void breaker_window_check(struct decoder *decoder, const struct node *layer,
     if (cfg->window_calls == 0 || node_get(rate, "window") == NULL)
         return;
     size_t mark = path_push(decoder, "failureRate");
-    contradiction(decoder, rate, "window", "name one of them; calls: 0 looks back over `window`",
+    decode_refuse(decoder, DIAG_CONTRADICTION, rate, "window",
+                  "name one of them; calls: 0 looks back over `window`",
                   "no effect, because `calls` is set");
     path_pop(decoder, mark);
 }
@@ -108,10 +101,11 @@ void rate_limit_finish(struct decoder *decoder, const struct node *node, void *o
         cfg->burst = cfg->requests;
     int64_t emission = cfg->interval / (int64_t)cfg->requests;
     if (emission < LEAST_EMISSION_NS)
-        contradiction(decoder, node, "requests", "at most 1000 per millisecond",
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "requests", "at most 1000 per millisecond",
                       "too many for the interval");
     else if (dur_mul(emission, (int64_t)cfg->burst) > LONGEST_FILL)
-        contradiction(decoder, node, node_get(node, "burst") ? "burst" : "requests",
+        decode_refuse(decoder, DIAG_CONTRADICTION, node,
+                      node_get(node, "burst") ? "burst" : "requests",
                       "fewer, or a shorter interval",
                       "at this rate the bucket takes more than a year to fill");
 }
@@ -156,9 +150,11 @@ void match_finish(struct decoder *decoder, const struct node *node, void *out, b
     if (path)
         path_check(decoder, path, match);
     if (match->is_grpc && path)
-        contradiction(decoder, node, "path", "remove one of them", "`grpc` says what the path is");
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "path", "remove one of them",
+                      "`grpc` says what the path is");
     if (match->is_grpc && match->method.data)
-        contradiction(decoder, node, "method", "remove it", "gRPC calls are always POST");
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "method", "remove it",
+                      "gRPC calls are always POST");
 }
 
 void rule_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good)

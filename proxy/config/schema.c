@@ -74,6 +74,15 @@ void decode_error(struct decoder *decoder, enum diagnostic_code code, const stru
     diagnostics_add(decoder->diag, code, place, decoder->path, help, "%s", message);
 }
 
+void decode_refuse(struct decoder *decoder, enum diagnostic_code code, const struct node *block,
+                   const char *name, const char *help, const char *message)
+{
+    const struct node *node = node_get(block, name);
+    const size_t mark = path_push(decoder, name);
+    decode_error(decoder, code, node != NULL ? node : block, help, "%s", message);
+    path_pop(decoder, mark);
+}
+
 const char *node_describe(const struct node *node, char *out, size_t size)
 {
     switch (node->kind) {

@@ -129,6 +129,10 @@ void decode_error(struct decoder *decoder, enum diagnostic_code code, const stru
                   const char *help, const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* At the value of `node`; the path is the decoder's. */
 
+void decode_refuse(struct decoder *decoder, enum diagnostic_code code, const struct node *block,
+                   const char *name, const char *help, const char *message);
+/* At the field `name` of `block`, or at the block where it is left out. */
+
 bool decode_expected(struct decoder *decoder, const struct node *node, const char *expects,
                      const char *help);
 /* "expected ..., found ..."; always false. */

@@ -73,14 +73,6 @@ const struct block tls_block = {
     .doc = "Encrypts connections to the upstream, with TLS 1.2 or newer. Which HTTP is spoken is "
            "agreed on (ALPN) where `protocol` is auto. CONNECT tunnels are left alone."};
 
-static void contradiction(struct decoder *decoder, const struct node *block, const char *name,
-                          const char *help, const char *message)
-{
-    size_t mark = path_push(decoder, name);
-    decode_error(decoder, DIAG_CONTRADICTION, node_get(block, name), help, "%s", message);
-    path_pop(decoder, mark);
-}
-
 static void needs(struct decoder *decoder, const struct node *node, const char *name,
                   const char *file)
 {
@@ -100,10 +92,10 @@ void tls_finish(struct decoder *decoder, const struct node *node, void *out, boo
         needs(decoder, node, "certFile", cfg->cert_file);
         needs(decoder, node, "keyFile", cfg->key_file);
     } else if (cfg->cert_file != NULL || cfg->key_file != NULL) {
-        contradiction(decoder, node, cfg->cert_file ? "certFile" : "keyFile", "mode: mutual",
-                      "a certificate of ours is shown in mode: mutual only");
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, cfg->cert_file ? "certFile" : "keyFile",
+                      "mode: mutual", "a certificate of ours is shown in mode: mutual only");
     }
     if (cfg->skips_verification && (cfg->ca_file != NULL || cfg->subject_alt_names != NULL))
-        contradiction(decoder, node, "insecureSkipVerify", "leave it out",
+        decode_refuse(decoder, DIAG_CONTRADICTION, node, "insecureSkipVerify", "leave it out",
                       "nothing is verified, so what is trusted says nothing");
 }
