@@ -10,4 +10,12 @@
 
 uint64_t hash_span(struct span bytes, uint64_t seed);
 
+/* The finalizer of splitmix64: one to one, every bit of the result depends on all of `bits`. */
+static inline uint64_t hash_mix(uint64_t bits)
+{
+    bits = (bits ^ (bits >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    bits = (bits ^ (bits >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return bits ^ (bits >> 31);
+}
+
 #endif

@@ -1,6 +1,8 @@
 /* rng.c - xoshiro256** by Blackman and Vigna (2018, public domain), seeded by splitmix64. */
 #include "base/rng.h"
 
+#include "base/hash.h"
+
 __extension__ typedef unsigned __int128 wide;
 
 static uint64_t rotate_left(uint64_t x, int by)
@@ -10,10 +12,7 @@ static uint64_t rotate_left(uint64_t x, int by)
 
 static uint64_t splitmix64(uint64_t *state)
 {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return hash_mix(*state += UINT64_C(0x9e3779b97f4a7c15));
 }
 
 void rng_seed(struct rng *rng, uint64_t seed)

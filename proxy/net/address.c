@@ -2,6 +2,7 @@
 #include "net/address.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 
 #include <arpa/inet.h>
 #include <stddef.h>
@@ -194,14 +195,11 @@ bool address_equal(const struct address *a, const struct address *b)
 uint64_t address_hash(const struct address *address)
 {
     const unsigned char *bytes = (const unsigned char *)&address->any;
-    uint64_t hash = UINT64_C(
-        0xcbf29ce484222325); /* FNV-1a, then a finalizer (splitmix64) that mixes the high bits */
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a; then the high bits are mixed, too */
     for (socklen_t i = 0; i < address->len; i++) {
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
     }
-    hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
-    hash ^= hash >> 31;
+    hash = hash_mix(hash);
     return hash != 0 ? hash : 1;
 }
 

@@ -1,22 +1,21 @@
 /* tls_clients.c - see tls_clients.h. */
 #include "request/tls_clients.h"
 
+#include "base/hash.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FILE_MAX_BYTES (4u << 20) /* a bundle of authorities is a quarter of a megabyte */
 #define FILES_OF_ENTRY 3
-#define HASH_START UINT64_C(14695981039346656037)
-#define HASH_PRIME UINT64_C(1099511628211)
+#define HASH_START 1
 
-/* ---- hashes: FNV-1a, to tell whether something is what it was ---- */
+/* ---- hashes, to tell whether something is what it was; each begins with the one before ---- */
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ ((const unsigned char *)bytes)[i]) * HASH_PRIME;
-    return hash;
+    return hash_span(span_make(bytes, len), hash);
 }
 
 static uint64_t hash_text(uint64_t hash, const char *text)

@@ -3,15 +3,14 @@
 #ifndef OUTRIGGER_SIM_LUCK_H
 #define OUTRIGGER_SIM_LUCK_H
 
+#include "base/hash.h"
+
 #include <math.h>
 #include <stdint.h>
 
 static inline uint64_t luck_next(uint64_t *luck)
 {
-    uint64_t z = (*luck += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return hash_mix(*luck += UINT64_C(0x9e3779b97f4a7c15));
 }
 
 static inline double luck_share(uint64_t *luck)

@@ -3,6 +3,7 @@
  * do not are all of them counted, so that what is left is still drawn evenly. INVARIANT: `turns`
  * links exactly the candidates. */
 #include "base/check.h"
+#include "base/hash.h"
 #include "upstream/balancer_pick.h"
 
 #define SHARE_LEAST 100 /* of a thousand: what a slow start begins with */
@@ -83,7 +84,7 @@ static uint64_t share_of(const struct balancer *balancer, const struct candidate
 bool pick_is_kept_out(const struct pick *pick, const struct candidate *candidate)
 {
     const uint64_t share = share_of(pick->balancer, candidate, pick->query->now);
-    const uint64_t coin = (pick_mix(pick->coins ^ candidate->id) >> 32) * SHARE_WHOLE >> 32;
+    const uint64_t coin = (hash_mix(pick->coins ^ candidate->id) >> 32) * SHARE_WHOLE >> 32;
     return coin >= share;
 }
 

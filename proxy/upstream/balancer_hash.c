@@ -18,7 +18,7 @@ __attribute__((noinline)) struct candidate *pick_by_key(const struct pick *pick)
     uint64_t best_score = 0;
     for (size_t i = 0; i < balancer->count; i++) {
         struct candidate *candidate = balancer->candidates[i];
-        const uint64_t score = pick_mix(pick->query->key ^ candidate->id);
+        const uint64_t score = hash_mix(pick->query->key ^ candidate->id);
         if ((best == NULL || score > best_score) && pick_accepts(pick, candidate)) {
             best = candidate;
             best_score = score;

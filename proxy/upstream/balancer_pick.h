@@ -23,14 +23,6 @@ struct pick {
         coins; /* of this pick: what keeps a candidate out of it does so each time it is asked */
 };
 
-/* The finalizer of splitmix64: one to one, every bit of the result depends on all of `bits`. */
-static inline uint64_t pick_mix(uint64_t bits)
-{
-    bits = (bits ^ (bits >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    bits = (bits ^ (bits >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return bits ^ (bits >> 31);
-}
-
 static inline bool pick_was_tried(const struct pick *pick, const struct candidate *candidate)
 {
     const struct balancer_query *query = pick->query;
