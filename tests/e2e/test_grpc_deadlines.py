@@ -1,6 +1,5 @@
 """Whose deadline ends a gRPC call or stream, and what the server is told of it."""
 
-import time
 
 import pytest
 from harness.grpc_peer import DEADLINE_EXCEEDED, OK, Outbox, UNAVAILABLE, behave, wire_call
@@ -87,19 +86,22 @@ def test_the_deadline_is_less_on_every_attempt(through, quotes):
 
 def test_no_attempt_starts_after_the_callers_deadline(through, quotes):
     caller = through("retry: {attempts: 9, backoff: 1ms, grpcCodes: [UNAVAILABLE], budget: {mode: off}}")
-    began = time.monotonic()
     wire = wire_call(caller.proxy.port, message=b"",
                      metadata=behave(sleep=0.15, fail=UNAVAILABLE) + [("grpc-timeout", "400m")])
     assert wire.headers["grpc-status"] in ("4", "14")
-    stays(lambda: all(call.at < began + 0.4 + slack(0.1) for call in quotes.calls()), 0.4)
+    first = quotes.calls()[0].at
+    stays(lambda: all(call.at < first + 0.4 + slack(0.1) for call in quotes.calls()), 0.4)
     assert 2 <= len(quotes.calls()) <= 3
 
 
 def test_a_callers_short_deadline_proves_nothing(through):
     caller = through("timeouts: {backendRequest: 2s}\n" + LONG)
-    for _ in range(5):
+
+    def has_come():  # where the machine is slow, a call may end before it left its caller
         assert caller.get(b"", behave(hang=True), timeout=0.05).code == DEADLINE_EXCEEDED
-    wait_until(lambda: caller.proxy.metrics().sum("outrigger_requests_total") == 5)
+        return caller.proxy.metrics().sum("outrigger_requests_total") >= 5
+
+    wait_until(has_come)
     assert caller.proxy.breaker_state() == "closed"
 
 
