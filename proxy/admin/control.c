@@ -5,6 +5,7 @@
 #include "admin/policies.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "request/destination.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ static void set_instance(struct instance *instance, mono_ns now)
 static void visit_gauges(struct control_work *work, struct target *target)
 {
     const mono_ns now = work->control->proxy->loop->now;
-    const struct destination *destination = target->user;
+    const struct destination *destination = destination_of(target);
     set_instance(target->instance, now);
     for (size_t i = 0; i + 1 < target->lane_count; i++)
         set_instance(target->rule_instances[i], now);

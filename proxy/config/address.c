@@ -139,6 +139,13 @@ const char *address_parse_upstream(struct span text, struct address_parts *parts
     return NULL;
 }
 
+const char *address_parse_endpoint(struct span text, struct address_parts *parts)
+{
+    if (span_starts_with(text, SPAN("unix:")))
+        return unix_parse(span_make(text.data + 5, text.len - 5), parts);
+    return address_parse_upstream(text, parts);
+}
+
 bool address_config_is_loopback(const struct address_config *address)
 {
     uint8_t ip[16];

@@ -42,6 +42,9 @@ const char *address_parse_upstream(struct span text, struct address_parts *parts
 /* HOST:PORT where HOST is a name or an IP literal (IPv6 in brackets). NULL when good; else what is
  * wrong. */
 
+const char *address_parse_endpoint(struct span text, struct address_parts *parts);
+/* The same, or unix:/PATH. */
+
 bool address_config_is_loopback(const struct address_config *address);
 /* Reachable from this machine only: 127.0.0.0/8, ::1, or a Unix socket. */
 

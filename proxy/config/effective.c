@@ -212,6 +212,7 @@ static void put_list(struct walk *walk, const struct field *field, const void *o
              text && *text; text++)
             put_item(walk, *text);
         break;
+    case FIELD_ENDPOINTS:
     case FIELD_ADDRESSES: {
         const struct address_list *list = (const void *)member;
         for (size_t i = 0; i < list->count; i++)
@@ -251,7 +252,7 @@ static void pop(struct walk *walk, size_t mark)
 static void visit_value(struct walk *walk, const struct field *field, const void *owner)
 {
     bool is_list = (field->type >= FIELD_HTTP_CODES && field->type <= FIELD_PORTS) ||
-                   field->type == FIELD_ADDRESSES;
+                   field->type == FIELD_ADDRESSES || field->type == FIELD_ENDPOINTS;
     walk->len = 0;
     walk->text[0] = '\0';
     if (is_list)

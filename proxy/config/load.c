@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/hash.h"
+#include "config/file.h"
 #include "config/lint.h"
 #include "config/policy_index.h"
 #include "config/policy_schema.h"
@@ -9,11 +10,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define TREE_MAX_BYTES (64u * 1024 * 1024) /* nodes of one file, merged rules included */
 #define NAMES_MAX_BYTES (4u * 1024 * 1024) /* of the files of one folder */
@@ -167,42 +166,25 @@ static void unreadable(struct loader *loader, const char *path, int code)
                     "cannot be read: %s", strerrordesc_np(code));
 }
 
-static ssize_t read_all(int fd, char *buffer, size_t size)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t n = read(fd, buffer + len, size - len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
-}
-
 static enum err load_file(struct loader *loader, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        unreadable(loader, path, errno);
-        return OK;
-    }
-    char *buffer = malloc(LOAD_MAX_FILE_BYTES + 1); /* one more, to see that there is more */
-    enum err e = buffer ? OK : ERR_NO_MEMORY;
-    ssize_t len = buffer ? read_all(fd, buffer, LOAD_MAX_FILE_BYTES + 1) : 0;
-    int code = errno;
-    close(fd);
-    if (len < 0)
-        unreadable(loader, path, code);
-    else if (len > LOAD_MAX_FILE_BYTES)
+    char *bytes;
+    size_t len;
+    int code;
+    enum err e = file_read(path, LOAD_MAX_FILE_BYTES, &bytes, &len, &code);
+    if (e == ERR_TOO_LARGE) {
         diagnostics_add(loader->diag, DIAG_FILE_TOO_LARGE, (struct place){.file = path}, NULL,
                         "split it: a folder may hold several files", "larger than 1 MiB");
-    else if (e == OK)
-        e = load_text(loader, path, span_make(buffer, (size_t)len));
-    free(buffer);
+        return OK;
+    }
+    if (code != 0) {
+        unreadable(loader, path, code);
+        return OK;
+    }
+    if (e != OK)
+        return e;
+    e = load_text(loader, path, span_make(bytes, len));
+    free(bytes);
     return e;
 }
 
@@ -304,6 +286,24 @@ static enum err defaults_load(struct loader *loader)
     return decoder.err;
 }
 
+/* Files that policies name, of addresses; certificates are the host's matter. */
+static enum err note_side_files(struct loader *loader)
+{
+    struct policy_set *set = loader->set;
+    const char **files = arena_alloc(&set->arena, (set->document_count + 1) * sizeof *files);
+    if (files == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < set->document_count; i++) {
+        const struct discovery_config *discovery = &set->documents[i].discovery;
+        if (discovery->path == NULL)
+            continue;
+        files[set->side_file_count++] = discovery->path;
+        loader->hash = hash_mix(loader->hash ^ discovery->contents);
+    }
+    set->side_files = files;
+    return OK;
+}
+
 static enum err set_fill(struct loader *loader)
 {
     struct policy_set *set = loader->set;
@@ -322,8 +322,11 @@ static enum err set_fill(struct loader *loader)
         files[count++] = file->name;
     set->documents = documents;
     set->files = files;
+    enum err e = note_side_files(loader);
+    if (e != OK)
+        return e;
     snprintf(set->hash, sizeof set->hash, "%016llx", (unsigned long long)loader->hash);
-    enum err e = policy_index_build(set, loader->diag);
+    e = policy_index_build(set, loader->diag);
     if (e == OK && loader->diag->errors == 0)
         lint_set(set, loader->diag);
     return e;

@@ -18,6 +18,9 @@ void breaker_finish(struct decoder *decoder, const struct node *node, void *out,
 void outlier_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 /* A cap that is left out is at least what it caps; one that is named below it is an error. */
 
+void discovery_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
+/* Reads the file that it names. */
+
 void tls_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 void rate_limit_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 /* `burst` left out is `requests`; the arithmetic of the bucket must fit into 63 bits. */

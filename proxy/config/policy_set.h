@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/span.h"
+#include "config/discovery_config.h"
 #include "config/protocol.h"
 #include "config/proxy_config.h"
 #include "config/tls_config.h"
@@ -67,6 +68,7 @@ struct document {
     uint32_t line;
     uint32_t index; /* position in the set */
     enum protocol protocol;
+    struct discovery_config discovery;
     struct tls_config tls;
     uint32_t tls_line; /* of the block's key; 0: there is none */
     uint32_t tls_column;
@@ -99,6 +101,9 @@ struct policy_set {
         no_policy; /* for a host that no document names: connect 5s, idle 1h, nothing else */
     const char *const *files; /* that were read, in order */
     size_t file_count;
+    const char *const
+        *side_files; /* that the policies name: whoever changes one wants it read again */
+    size_t side_file_count;
     char hash[17];     /* of the bytes of all files, in hex: the label of outrigger_config_info */
     size_t rule_count; /* of all documents */
     struct host_table hosts;

@@ -241,7 +241,7 @@ static bool field_decode(struct decoder *decoder, const struct field *field,
         return list_decode(decoder, field, node, out);
     }
     bool has_own_shape = field->type == FIELD_ACCESS || field->type == FIELD_ADDRESSES ||
-                         field->type == FIELD_LABELS;
+                         field->type == FIELD_ENDPOINTS || field->type == FIELD_LABELS;
     if (node->kind != NODE_SCALAR && !has_own_shape)
         return decode_expected(decoder, node, types[field->type].expects,
                                field->type == FIELD_KEY ? "write header:NAME without a space"

@@ -49,10 +49,12 @@
     X(ADDRESSES, "address or list",                                                                \
       "an address such as \"127.0.0.1:15001\", or a list") /* struct address_list */               \
     X(UPSTREAM, "host:port", "host:port")                  /* struct address_config */             \
-    X(LABELS, "map of strings", "a block of texts")        /* nothing is kept */                   \
-    X(BLOCK, "block", "a block")                           /* the members of its own fields */     \
-    X(BLOCKS, "list of blocks", "a list of blocks")        /* pointer; aux: size_t count */        \
-    X(LATER, "not in this version", "nothing")             /* known, refused */
+    X(ENDPOINTS, "list of host:port",                                                              \
+      "a list such as [\"10.0.0.1:8080\"]")         /* struct address_list */                      \
+    X(LABELS, "map of strings", "a block of texts") /* nothing is kept */                          \
+    X(BLOCK, "block", "a block")                    /* the members of its own fields */            \
+    X(BLOCKS, "list of blocks", "a list of blocks") /* pointer; aux: size_t count */               \
+    X(LATER, "not in this version", "nothing")      /* known, refused */
 
 enum field_type {
 #define X(name, word, expects) FIELD_##name,

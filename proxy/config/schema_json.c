@@ -172,7 +172,8 @@ static void value_members(struct writer *w, const struct field *field)
     case FIELD_GRPC_CODES: list_members(w, codes); break;
     case FIELD_FLAGS: flags(w, field); break;
     case FIELD_TEXTS:
-    case FIELD_METHODS: list_members(w, "{\"type\": \"string\"}"); break;
+    case FIELD_METHODS:
+    case FIELD_ENDPOINTS: list_members(w, "{\"type\": \"string\"}"); break;
     case FIELD_PORTS:
         list_members(w, "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 65535}");
         break;

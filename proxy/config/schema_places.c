@@ -27,32 +27,44 @@ static bool keep_address(struct decoder *decoder, const struct node *node,
     return decoder->err == OK;
 }
 
-static bool listen_decode(struct decoder *decoder, const struct node *node,
-                          struct address_config *address)
+typedef const char *(*address_parser)(struct span text, struct address_parts *parts);
+
+struct address_form { /* of the items of a list */
+    address_parser parse;
+    const char *expects;
+    const char *examples;
+};
+
+static const struct address_form listen_form = {
+    address_parse_listen, "an address such as \"127.0.0.1:15001\"",
+    "such as \"127.0.0.1:15001\", \"[::1]:15001\", \":15001\" or \"unix:/PATH\""};
+static const struct address_form endpoint_form = {
+    address_parse_endpoint, "an address such as \"10.0.0.1:8080\"",
+    "such as \"10.0.0.1:8080\", \"[fd00::1]:8080\", \"payments-a:8080\" or \"unix:/PATH\""};
+
+static bool address_decode(struct decoder *decoder, const struct address_form *form,
+                           const struct node *node, struct address_config *address)
 {
     struct address_parts parts;
     if (node->kind == NODE_BROKEN)
         return false;
     if (node->kind != NODE_SCALAR)
-        return decode_expected(decoder, node, "an address such as \"127.0.0.1:15001\"", NULL);
-    const char *problem = address_parse_listen(node->text, &parts);
+        return decode_expected(decoder, node, form->expects, NULL);
+    const char *problem = form->parse(node->text, &parts);
     if (problem == NULL)
         return keep_address(decoder, node, &parts, address);
     char found[64];
-    decode_error(decoder, DIAG_BAD_VALUE, node,
-                 "such as \"127.0.0.1:15001\", \"[::1]:15001\", \":15001\" or \"unix:/PATH\"",
-                 "%s: %s", node_describe(node, found, sizeof found), problem);
+    decode_error(decoder, DIAG_BAD_VALUE, node, form->examples, "%s: %s",
+                 node_describe(node, found, sizeof found), problem);
     return false;
 }
 
-static bool addresses_decode(struct decoder *decoder, const struct field *field,
-                             const struct node *node, void *out)
+static bool list_of_addresses_decode(struct decoder *decoder, const struct field *field,
+                                     const struct address_form *form, const struct node *node,
+                                     void *out)
 {
     struct address_list list = {NULL, 0};
-    bool is_list = node->kind == NODE_LIST;
-    if (!is_list && node->kind != NODE_SCALAR)
-        return decode_expected(decoder, node, "an address such as \"127.0.0.1:15001\", or a list",
-                               node->kind == NODE_NULL ? "\"\" switches it off" : NULL);
+    const bool is_list = node->kind == NODE_LIST;
     size_t count = is_list ? node->count : node->text.len > 0;
     if (count < field->min || count > field->max) {
         char help[64];
@@ -70,12 +82,29 @@ static bool addresses_decode(struct decoder *decoder, const struct field *field,
     const struct node *item = is_list ? node->first : node;
     for (size_t i = 0; i < count; i++, item = item->next) {
         size_t mark = is_list ? path_push_index(decoder, i) : decoder->path_len;
-        is_good &= listen_decode(decoder, item, &items[i]);
+        is_good &= address_decode(decoder, form, item, &items[i]);
         path_pop(decoder, mark);
     }
     list = (struct address_list){items, count};
     memcpy((char *)out + field->offset, &list, sizeof list);
     return is_good && decoder->err == OK;
+}
+
+static bool addresses_decode(struct decoder *decoder, const struct field *field,
+                             const struct node *node, void *out)
+{
+    if (node->kind != NODE_LIST && node->kind != NODE_SCALAR)
+        return decode_expected(decoder, node, "an address such as \"127.0.0.1:15001\", or a list",
+                               node->kind == NODE_NULL ? "\"\" switches it off" : NULL);
+    return list_of_addresses_decode(decoder, field, &listen_form, node, out);
+}
+
+static bool endpoints_decode(struct decoder *decoder, const struct field *field,
+                             const struct node *node, void *out)
+{
+    if (node->kind != NODE_LIST)
+        return decode_expected(decoder, node, "a list such as [\"10.0.0.1:8080\"]", NULL);
+    return list_of_addresses_decode(decoder, field, &endpoint_form, node, out);
 }
 
 static bool upstream_decode(struct decoder *decoder, const struct field *field,
@@ -148,6 +177,7 @@ bool place_decode(struct decoder *decoder, const struct field *field, const stru
     case FIELD_HOST: return host_decode(decoder, field, node, out);
     case FIELD_UPSTREAM: return upstream_decode(decoder, field, node, out);
     case FIELD_ADDRESSES: return addresses_decode(decoder, field, node, out);
+    case FIELD_ENDPOINTS: return endpoints_decode(decoder, field, node, out);
     default: return labels_decode(decoder, node);
     }
 }

@@ -10,7 +10,9 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "net/resolver_channel.h"
+#include "net/resolver_srv.h"
 
+#include <arpa/nameser.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +51,7 @@ struct resolver_lookup {
     struct resolver *resolver;
     struct resolver_channel *channel; /* referenced while `owed` > 0 */
     resolver_callback callback;
+    resolver_records_callback records_callback; /* of a lookup for SRV records; else NULL */
     void *context;
     struct loop_task deliver;
     struct timer timer; /* when to ask for A alone, then the lookup's own end */
@@ -56,6 +59,7 @@ struct resolver_lookup {
     struct address *addresses;
     size_t count;
     size_t in4_count; /* they come first */
+    struct resolver_record *records;
     dur_ns ttl;
     const char *failure;
     uint16_t port;
@@ -168,6 +172,7 @@ static void free_if_over(struct resolver_lookup *lookup)
     lookup->resolver->lookup_count--;
     lookup->magic = 0;
     free(lookup->addresses);
+    free(lookup->records);
     free(lookup);
 }
 
@@ -192,17 +197,34 @@ struct resolver_counts resolver_counts(const struct resolver *resolver)
     return resolver->counts;
 }
 
-static void on_deliver(struct loop_task *task)
+static void tell_addresses(const struct resolver_lookup *lookup, const char *failure)
 {
-    struct resolver_lookup *lookup = CONTAINER_OF(task, struct resolver_lookup, deliver);
-    const char *failure = lookup->failure != NULL ? lookup->failure : failure_text(ARES_ENODATA);
     const struct resolver_answer answer = {.addresses = lookup->addresses,
                                            .count = lookup->count,
                                            .ttl = lookup->ttl,
-                                           .failure = lookup->count > 0 ? NULL : failure};
+                                           .failure = failure};
+    lookup->callback(lookup->context, &answer);
+}
+
+static void tell_records(const struct resolver_lookup *lookup, const char *failure)
+{
+    const struct resolver_records answer = {
+        .records = lookup->records, .count = lookup->count, .ttl = lookup->ttl, .failure = failure};
+    lookup->records_callback(lookup->context, &answer);
+}
+
+static void on_deliver(struct loop_task *task)
+{
+    struct resolver_lookup *lookup = CONTAINER_OF(task, struct resolver_lookup, deliver);
+    const bool is_srv = lookup->records_callback != NULL;
+    const char *nothing = is_srv ? "the name has no SRV record" : failure_text(ARES_ENODATA);
+    const char *failure = lookup->failure != NULL ? lookup->failure : nothing;
     count(lookup);
     end_for_caller(lookup);
-    lookup->callback(lookup->context, &answer);
+    if (is_srv)
+        tell_records(lookup, lookup->count > 0 ? NULL : failure);
+    else
+        tell_addresses(lookup, lookup->count > 0 ? NULL : failure);
     free_if_over(lookup);
 }
 
@@ -259,6 +281,20 @@ static void on_dns(void *context, int status, int timeouts, struct ares_addrinfo
     settle(lookup);
 }
 
+static void on_srv(void *context, int status, int timeouts, unsigned char *message, int len)
+{
+    struct resolver_lookup *lookup = context;
+    (void)timeouts;
+    if (status == ARES_SUCCESS && !lookup->is_over) {
+        const enum err e = resolver_srv_parse(message, (size_t)len, &lookup->records,
+                                              &lookup->count, &lookup->ttl);
+        lookup->failure = e == OK ? NULL : err_text(e);
+    } else if (status != ARES_ENODATA) {
+        lookup->failure = failure_text(status);
+    }
+    settle(lookup);
+}
+
 static void on_timer(struct timer *timer, mono_ns now)
 {
     struct resolver_lookup *lookup = CONTAINER_OF(timer, struct resolver_lookup, timer);
@@ -276,6 +312,22 @@ static void on_timer(struct timer *timer, mono_ns now)
     }
 }
 
+static void ask_addresses(struct resolver_lookup *lookup)
+{
+    ask(lookup, lookup->channel->hosts, AF_UNSPEC, on_files);
+    if (lookup->asks_dns)
+        ask(lookup, lookup->channel->dns, AF_UNSPEC, on_dns);
+}
+
+/* /etc/hosts has none; and there is nothing that could be asked for by itself. */
+static void ask_records(struct resolver_lookup *lookup)
+{
+    lookup->asks_dns = true;
+    lookup->has_rescue = true;
+    lookup->owed++;
+    ares_search(lookup->channel->dns, lookup->name, ns_c_in, ns_t_srv, on_srv, lookup);
+}
+
 static void start(struct resolver_lookup *lookup)
 {
     struct resolver *resolver = lookup->resolver;
@@ -283,11 +335,12 @@ static void start(struct resolver_lookup *lookup)
     lookup->channel = channel;
     resolver_channel_ref(channel);
     lookup->owed = 1; /* ours, until all is asked: c-ares may call back from inside */
-    ask(lookup, channel->hosts, AF_UNSPEC, on_files);
-    if (lookup->asks_dns) {
-        ask(lookup, channel->dns, AF_UNSPEC, on_dns);
+    if (lookup->records_callback != NULL)
+        ask_records(lookup);
+    else
+        ask_addresses(lookup);
+    if (lookup->asks_dns)
         resolver_channel_arm(channel);
-    }
     lookup->ends_at = mono_add(resolver->loop->now, resolver->options.lookup_timeout);
     wheel_set(resolver->loop->wheel, &lookup->timer,
               mono_min(lookup->ends_at, mono_add(resolver->loop->now, RESCUE_AFTER)));
@@ -425,15 +478,8 @@ static void on_literal(struct resolver_lookup *lookup, const struct address *add
     loop_defer(lookup->resolver->loop, &lookup->deliver);
 }
 
-enum err resolver_lookup(struct resolver *resolver, struct span host, uint16_t port,
-                         resolver_callback callback, void *context, struct resolver_lookup **out)
+static enum err lookup_new(struct resolver *resolver, struct resolver_lookup **out)
 {
-    struct address literal;
-    CHECK_OBJ(resolver, RESOLVER_MAGIC);
-    bool is_literal = address_from_ip(host, port, &literal) == OK;
-    if (!is_literal && !resolver_is_name(host)) {
-        return ERR_INVALID;
-    }
     if (resolver->lookup_count == RESOLVER_MAX_LOOKUPS) {
         return ERR_FULL;
     }
@@ -444,22 +490,60 @@ enum err resolver_lookup(struct resolver *resolver, struct span host, uint16_t p
     }
     lookup->magic = LOOKUP_MAGIC;
     lookup->resolver = resolver;
-    lookup->callback = callback;
-    lookup->context = context;
-    lookup->port = port;
     loop_task_init(&lookup->deliver, on_deliver);
     timer_init(&lookup->timer, on_timer);
     list_append(&resolver->lookups, &lookup->link);
     resolver->lookup_count++;
     *out = lookup;
-    if (is_literal) {
-        on_literal(lookup, &literal);
-        return OK;
-    }
-    memcpy(lookup->name, host.data, host.len);
-    refresh_channel(resolver);
-    start(lookup);
     return OK;
+}
+
+static void lookup_name(struct resolver_lookup *lookup, struct span name)
+{
+    memcpy(lookup->name, name.data, name.len);
+    refresh_channel(lookup->resolver);
+    start(lookup);
+}
+
+enum err resolver_lookup(struct resolver *resolver, struct span host, uint16_t port,
+                         resolver_callback callback, void *context, struct resolver_lookup **out)
+{
+    struct address literal;
+    CHECK_OBJ(resolver, RESOLVER_MAGIC);
+    const bool is_literal = address_from_ip(host, port, &literal) == OK;
+    if (!is_literal && !resolver_is_name(host)) {
+        return ERR_INVALID;
+    }
+    const enum err e = lookup_new(resolver, out);
+    if (e != OK) {
+        return e;
+    }
+    (*out)->callback = callback;
+    (*out)->context = context;
+    (*out)->port = port;
+    if (is_literal) {
+        on_literal(*out, &literal);
+    } else {
+        lookup_name(*out, host);
+    }
+    return OK;
+}
+
+enum err resolver_lookup_srv(struct resolver *resolver, struct span name,
+                             resolver_records_callback callback, void *context,
+                             struct resolver_lookup **out)
+{
+    CHECK_OBJ(resolver, RESOLVER_MAGIC);
+    if (!resolver_is_name(name)) {
+        return ERR_INVALID;
+    }
+    const enum err e = lookup_new(resolver, out);
+    if (e == OK) {
+        (*out)->records_callback = callback;
+        (*out)->context = context;
+        lookup_name(*out, name);
+    }
+    return e;
 }
 
 void resolver_cancel(struct resolver_lookup **lookup_ref)

@@ -69,6 +69,26 @@ bool resolver_is_name(struct span host);
  * a final dot or not. What resolver_lookup refuses with ERR_INVALID is neither this nor a literal.
  */
 
+struct resolver_record { /* of SRV (RFC 2782); weights are not kept */
+    uint16_t priority;
+    uint16_t port;
+    char host[RESOLVER_NAME_BYTES + 2]; /* with its final dot */
+};
+
+struct resolver_records {
+    const struct resolver_record *records; /* lowest priority first */
+    size_t count;                          /* 0: failed */
+    dur_ns ttl;
+    const char *failure; /* for a person; NULL */
+};
+
+typedef void (*resolver_records_callback)(void *context, const struct resolver_records *answer);
+
+enum err MUST_CHECK resolver_lookup_srv(struct resolver *resolver, struct span name,
+                                        resolver_records_callback callback, void *context,
+                                        struct resolver_lookup **out);
+/* The same for SRV records: hosts and ports, whose addresses are for the caller to ask. */
+
 struct resolver_counts {
     uint64_t good;
     uint64_t failed;

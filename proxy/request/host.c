@@ -4,12 +4,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "call/choice.h"
+#include "request/destination.h"
 #include "request/request.h"
-#include "request/route.h"
 #include "upstream/balancer.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 static struct proxy *proxy_of(const struct call_engine *engine)
 {
@@ -18,7 +17,7 @@ static struct proxy *proxy_of(const struct call_engine *engine)
 
 static struct metrics_target *metrics_of(const struct call *call)
 {
-    return ((struct destination *)call->lane->target->user)->metrics;
+    return destination_of(call->lane->target)->metrics;
 }
 
 static void on_ready(struct call_engine *engine)
@@ -50,20 +49,6 @@ static enum replayability replay_of(const struct call *call)
     return request_of(call)->replay.state;
 }
 
-/* What the endpoints are chosen by; `endpoints` may be NULL: there are none yet. */
-static void balance(struct endpoint_set *endpoints, const struct target *target)
-{
-    const struct load_balancer_config *cfg = &target->lanes[0]->policy->load_balancer;
-    if (endpoints != NULL)
-        endpoints->balancer.cfg = (struct balancer_config){cfg->algorithm, cfg->slow_start};
-}
-
-void host_rebalance(struct target *target)
-{
-    const struct destination *destination = target->user;
-    balance(destination->endpoints, target);
-}
-
 uint64_t host_balancer_key(const struct call *call)
 {
     const struct load_balancer_config *cfg = &call->lane->policy->load_balancer;
@@ -72,21 +57,7 @@ uint64_t host_balancer_key(const struct call *call)
 
 struct endpoint_set *host_endpoints(struct call *call)
 {
-    struct proxy *proxy = proxy_of(call->engine);
-    struct destination *destination = call->lane->target->user;
-    if (destination->endpoints == NULL) {
-        const struct endpoint_hooks hooks = pool_hooks(&proxy->pool);
-        struct span host;
-        uint16_t port;
-        route_host_port(call->lane->target->name, &host, &port);
-        if (endpoint_set_new(proxy->loop, proxy->resolver, host, port, &hooks,
-                             &destination->endpoints) != OK)
-            return NULL;
-        snprintf(destination->server_name, sizeof destination->server_name, "%.*s",
-                 SPAN_ARGS(host));
-        balance(destination->endpoints, call->lane->target);
-    }
-    return destination->endpoints;
+    return destination_endpoints(proxy_of(call->engine), call->lane->target);
 }
 
 struct pool_stay host_stay(const struct call *call)
@@ -97,10 +68,7 @@ struct pool_stay host_stay(const struct call *call)
 
 struct pool_tls host_tls(const struct call *call)
 {
-    const struct destination *destination = call->lane->target->user;
-    return (struct pool_tls){.client = destination->tls,
-                             .settings = destination->tls_settings,
-                             .server_name = destination->server_name};
+    return destination_tls(destination_of(call->lane->target));
 }
 
 struct chooser {
@@ -138,7 +106,7 @@ static const struct candidate *choose(struct balancer *balancer, struct chooser 
 /* Said once, when it begins. */
 static void note_panic(const struct call *call, bool is_panic)
 {
-    struct destination *destination = call->lane->target->user;
+    struct destination *destination = destination_of(call->lane->target);
     if (is_panic)
         metrics_count_panic(destination->metrics);
     if (is_panic && !destination->is_in_panic)
@@ -161,8 +129,7 @@ static uint64_t candidate_of(struct call *call, bool may_probe, mono_ns now)
 
 static void on_chosen(struct call *call)
 {
-    struct balancer *balancer =
-        &((struct destination *)call->lane->target->user)->endpoints->balancer;
+    struct balancer *balancer = &destination_of(call->lane->target)->endpoints->balancer;
     struct candidate *candidate = balancer_find(balancer, call->endpoint_id);
     if (candidate != NULL)
         balancer_take(balancer, candidate);
@@ -170,13 +137,13 @@ static void on_chosen(struct call *call)
 
 static uint32_t endpoint_count_of(const struct call *call)
 {
-    const struct destination *destination = call->lane->target->user;
+    const struct destination *destination = destination_of(call->lane->target);
     return destination->endpoints ? (uint32_t)destination->endpoints->balancer.count : 0;
 }
 
 static const char *endpoint_label_of(const struct call *call, uint64_t endpoint_id)
 {
-    const struct destination *destination = call->lane->target->user;
+    const struct destination *destination = destination_of(call->lane->target);
     const struct endpoint_set *endpoints = destination->endpoints;
     LIST_FOREACH (link, &endpoints->members) {
         const struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
@@ -233,7 +200,7 @@ static void note_for_access_log(struct call *call, enum outcome outcome, dur_ns 
 static void note_latency(const struct call *call, enum outcome outcome, dur_ns until_head)
 {
     struct endpoint *endpoint = request_of(call)->attempt.endpoint;
-    const struct destination *destination = call->lane->target->user;
+    const struct destination *destination = destination_of(call->lane->target);
     const bool has_head = call->head_at >= call->attempt_at;
     if (endpoint == NULL)
         return;
@@ -315,7 +282,7 @@ static void show_shadows(const struct instance *instance, struct metrics_target 
 
 static void on_instance(struct instance *instance)
 {
-    const struct destination *destination = instance->target->user;
+    const struct destination *destination = destination_of(instance->target);
     if (destination == NULL)
         return; /* no memory: route.c gives the target up */
     struct metrics_target *target = destination->metrics;
@@ -334,7 +301,7 @@ static void on_instance(struct instance *instance)
 
 static void on_lane(struct lane *lane)
 {
-    const struct destination *destination = lane->target->user;
+    const struct destination *destination = destination_of(lane->target);
     if (lane->rule_name[0] != '\0' && destination != NULL)
         lane->user = metrics_rule_get(destination->metrics, lane->rule_name);
 }
@@ -349,25 +316,12 @@ static void on_lane_gone(struct lane *lane)
 
 static bool on_target(struct target *target)
 {
-    struct destination *destination = calloc(1, sizeof *destination);
-    if (destination == NULL)
-        return false;
-    destination->metrics = metrics_target_get(proxy_of(target->engine)->metrics, target->name);
-    target->user = destination;
-    return true;
+    return destination_new(proxy_of(target->engine), target);
 }
 
 static void on_target_gone(struct target *target)
 {
-    struct destination *destination = target->user;
-    target->user = NULL;
-    if (destination == NULL)
-        return;
-    if (destination->endpoints != NULL)
-        endpoint_set_free(&destination->endpoints);
-    tls_client_unref(&destination->tls);
-    metrics_target_unref(&destination->metrics);
-    free(destination);
+    destination_free(target);
 }
 
 static void on_seat(struct seat *seat)
@@ -375,7 +329,7 @@ static void on_seat(struct seat *seat)
     if (seat->endpoint[0] == '\0')
         return;
     struct instance *instance = seat->instance;
-    struct metrics_target *target = ((struct destination *)instance->target->user)->metrics;
+    struct metrics_target *target = destination_of(instance->target)->metrics;
     char place[128];
     snprintf(place, sizeof place, "%s%s", seat_noun(seat), seat->endpoint);
     seat->user = metrics_instance_get(target, rule_of(instance), place, METRICS_BREAKER);
@@ -397,7 +351,7 @@ static void on_ejection_held(struct call *call)
 /* An endpoint is back: its slow start begins. */
 static void warm_endpoint(const struct seat *seat, const struct breaker_transition *move)
 {
-    const struct destination *destination = seat->instance->target->user;
+    const struct destination *destination = destination_of(seat->instance->target);
     const bool was_out = seat->endpoint[0] != '\0' && seat->breaker.cfg.mode == POLICY_ENFORCE;
     if (move->to != BREAKER_CLOSED || !was_out || destination->endpoints == NULL)
         return;

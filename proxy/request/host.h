@@ -20,7 +20,4 @@ struct pool_tls host_tls(const struct call *call);
 uint64_t host_balancer_key(const struct call *call);
 /* By which its endpoint is chosen; 0: by none. */
 
-void host_rebalance(struct target *target);
-/* Its policy changed: its endpoints are chosen by the new one. */
-
 #endif

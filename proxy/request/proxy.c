@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "request/connection.h"
+#include "request/destination.h"
 #include "request/host.h"
 #include "request/janitor.h"
 #include "request/request.h"
@@ -95,17 +96,6 @@ static void take_tls(struct proxy *proxy)
         return;
     proxy->tls = tls_engine_new(proxy->loop, &usual);
     proxy->pool.tls = proxy->tls;
-}
-
-void destination_follow(struct proxy *proxy, struct destination *destination,
-                        const struct document *document)
-{
-    const struct tls_entry *entry = tls_clients_of(proxy->snapshot->tls, document);
-    struct tls_client *client = entry ? tls_client_ref(entry->client) : NULL;
-    tls_client_unref(&destination->tls);
-    destination->document = document;
-    destination->tls = client;
-    destination->tls_settings = entry ? entry->settings : 0;
 }
 
 struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
@@ -256,14 +246,12 @@ static void swap_target(struct proxy *proxy, struct target *target)
 {
     struct span host;
     uint16_t port;
-    struct destination *destination = target->user;
     route_host_port(target->name, &host, &port);
     const struct document *document = policy_set_find(proxy->snapshot->set, host, port);
     const struct plan *plan = snapshot_plan(proxy->snapshot, document);
     if (strcmp(plan->policy_name, target->policy_name) == 0 &&
         target_apply(target, plan, proxy->loop->now) == OK) {
-        destination_follow(proxy, destination, document);
-        host_rebalance(target);
+        destination_follow(proxy, target, document);
         return;
     }
     target_table_drop(&proxy->targets, target);

@@ -39,19 +39,6 @@ struct entrance { /* one listening address and what comes in there */
     enum protocol protocol; /* what is spoken upstream where the policy does not say */
 };
 
-/* A target whose document is gone serves the calls that it has, and they must not go in clear text:
- * so it has hold of its TLS itself. */
-struct destination { /* target->user: what the host keeps of a target */
-    struct metrics_target *metrics;
-    struct endpoint_set *endpoints;  /* made at the first attempt */
-    const struct document *document; /* of the snapshot in force; NULL = none */
-    struct tls_client *tls;          /* NULL: in clear text */
-    uint64_t tls_settings;
-    bool is_in_panic;                      /* every endpoint was ejected when one was chosen last */
-    char server_name[RESOLVER_NAME_BYTES]; /* the target's host, as TLS wants it; made with
-                                              `endpoints` */
-};
-
 struct proxy {
     struct loop *loop;
     struct codec codec;
@@ -88,10 +75,6 @@ struct proxy {
     char pseudonym[PROXY_PSEUDONYM_BYTES]; /* in Via: how we know our own calls when they come back
                                             */
 };
-
-void destination_follow(struct proxy *proxy, struct destination *destination,
-                        const struct document *document);
-/* From now on by this document of the snapshot in force (NULL: by none). */
 
 struct proxy_options {
     struct metrics *metrics; /* borrowed, outlive the proxy */

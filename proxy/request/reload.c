@@ -65,48 +65,83 @@ static void forget_set(struct reload *reload)
     tls_clients_free(&reload->tls);
 }
 
-/* ---- certificates, which are files of their own ---- */
+/* ---- files that policies name: certificates, addresses ---- */
 
-struct certificates {
+struct side_files {
     struct watch watch;
     struct reload *reload;
 };
 
-static void on_certificates_changed(struct watch *watch)
+static void on_side_file_changed(struct watch *watch)
 {
-    reload_now(CONTAINER_OF(watch, struct certificates, watch)->reload);
+    reload_now(CONTAINER_OF(watch, struct side_files, watch)->reload);
 }
 
-static void on_certificates_closed(struct watch *watch)
+static void on_side_files_closed(struct watch *watch)
 {
-    free(CONTAINER_OF(watch, struct certificates, watch));
+    free(CONTAINER_OF(watch, struct side_files, watch));
 }
 
-static void leave_certificates(struct reload *reload)
+static void leave_side_files(struct reload *reload)
 {
-    if (reload->certificates != NULL)
-        watch_close(reload->certificates, on_certificates_closed);
-    reload->certificates = NULL;
+    if (reload->side_files != NULL)
+        watch_close(reload->side_files, on_side_files_closed);
+    reload->side_files = NULL;
+}
+
+static enum err open_watch(struct reload *reload, const char **paths, size_t count)
+{
+    struct side_files *made = calloc(1, sizeof *made);
+    const enum err e =
+        made ? watch_open(&made->watch, reload->proxy->loop, paths, count, on_side_file_changed)
+             : ERR_NO_MEMORY;
+    if (e != OK) {
+        free(made);
+        return e;
+    }
+    made->reload = reload;
+    reload->side_files = &made->watch;
+    return OK;
+}
+
+static bool is_watching(const struct reload *reload, const char *const *paths, size_t count)
+{
+    const struct watch *watch = reload->side_files;
+    if (watch == NULL || watch->path_count != count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(watch->paths[i], paths[i]) != 0)
+            return false;
+    return true;
+}
+
+/* The same files keep their watch, or what changed since they were read would be missed. */
+static enum err watch_paths(struct reload *reload, const char **paths, size_t count)
+{
+    if (is_watching(reload, paths, count))
+        return OK;
+    leave_side_files(reload);
+    reload->is_recheck = count > 0;
+    return count > 0 ? open_watch(reload, paths, count) : OK;
 }
 
 /* Those of the snapshot in force. */
-static void watch_certificates(struct reload *reload)
+static void watch_side_files(struct reload *reload)
 {
+    const struct policy_set *set = reload->proxy->snapshot->set;
     const struct tls_clients *tls = reload->proxy->snapshot->tls;
-    leave_certificates(reload);
-    if (tls == NULL || tls->file_count == 0)
-        return;
-    struct certificates *made = calloc(1, sizeof *made);
-    if (made != NULL &&
-        watch_open(&made->watch, reload->proxy->loop, (const char *const *)tls->files,
-                   tls->file_count, on_certificates_changed) == OK) {
-        made->reload = reload;
-        reload->certificates = &made->watch;
-        return;
-    }
-    free(made);
-    log_event(LOG_ERROR, "certificates_not_watched",
-              LOG_TEXT("no memory to watch certificate files: send SIGHUP when they change"));
+    const size_t certificates = tls ? tls->file_count : 0;
+    size_t count = 0;
+    const char **paths = calloc(certificates + set->side_file_count + 1, sizeof *paths);
+    for (size_t i = 0; paths != NULL && i < certificates; i++)
+        paths[count++] = tls->files[i];
+    for (size_t i = 0; paths != NULL && i < set->side_file_count; i++)
+        paths[count++] = set->side_files[i];
+    if (paths == NULL || watch_paths(reload, paths, count) != OK)
+        log_event(LOG_ERROR, "files_not_watched",
+                  LOG_TEXT("no memory to watch the files that policies name (certificates, "
+                           "addresses): send SIGHUP when they change"));
+    free(paths);
 }
 
 static void swap(struct reload *reload)
@@ -129,7 +164,7 @@ static void swap(struct reload *reload)
               LOG_UINT("policies", snapshot->set->document_count),
               LOG_UINT("rules", snapshot->set->rule_count));
     snapshot_unref(&snapshot);
-    watch_certificates(reload);
+    watch_side_files(reload);
 }
 
 static void forget_parse(struct reload *reload)
@@ -155,17 +190,20 @@ static void on_done(struct mail *mail)
         return; /* the mailbox was emptied at the end of the process: reload_stop has cleaned up */
     if (!reload->is_running)
         return; /* reload_stop came before this letter: nobody waits for it any more */
+    const bool is_recheck = reload->is_recheck;
+    reload->is_recheck = false;
     if (reload->set == NULL) {
         log_failure(reload);
         metrics_note_reload(reload->proxy->metrics, false);
     } else if (is_same(reload)) {
         forget_set(reload); /* the same bytes: nothing to do */
-        metrics_note_reload(reload->proxy->metrics, true);
+        if (!is_recheck)
+            metrics_note_reload(reload->proxy->metrics, true);
     } else {
         swap(reload);
     }
     forget_parse(reload);
-    if (reload->is_wanted_again)
+    if (reload->is_wanted_again || reload->is_recheck)
         reload_now(reload);
 }
 
@@ -206,15 +244,18 @@ enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox
 {
     *reload =
         (struct reload){.proxy = proxy, .mailbox = mailbox, .paths = paths, .path_count = count};
-    watch_certificates(reload);
-    return watch_open(&reload->watch, proxy->loop, paths, count, on_change);
+    watch_side_files(reload);
+    const enum err e = watch_open(&reload->watch, proxy->loop, paths, count, on_change);
+    if (e == OK && reload->is_recheck)
+        reload_now(reload);
+    return e;
 }
 
 void reload_stop(struct reload *reload, void (*on_closed)(struct watch *watch))
 {
     reload->is_stopped = true; /* a SIGHUP may still come in the loop's last turns */
     watch_close(&reload->watch, on_closed);
-    leave_certificates(reload);
+    leave_side_files(reload);
     if (!reload->is_running)
         return;
     forget_parse(reload);

@@ -19,8 +19,11 @@ struct reload {
     struct proxy *proxy;
     struct mailbox *mailbox;
     struct watch watch;
-    struct watch *certificates; /* of the files that `tls` blocks name; NULL: there are none */
-    const char *const *paths;   /* borrowed */
+    struct watch
+        *side_files; /* that policies name: certificates, addresses; NULL: there are none */
+    bool is_recheck; /* the files of a new watch are read once more: a change may have come before
+                        it */
+    const char *const *paths; /* borrowed */
     size_t path_count;
     pthread_t thread;
     bool is_running;      /* a parse is on its way */

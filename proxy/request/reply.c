@@ -88,8 +88,7 @@ void reply_without_call(struct front *front, struct request *request, enum reaso
     struct proxy *proxy = connection->proxy;
     const char *upstream = connection_upstream(connection);
     const struct target *target = target_table_lookup(&proxy->targets, span_of(upstream));
-    struct metrics_target *metrics =
-        target ? ((struct destination *)target->user)->metrics : proxy->unroutable;
+    struct metrics_target *metrics = target ? destination_of(target)->metrics : proxy->unroutable;
     struct local_reply reply = {
         .reason = reason,
         .detail = detail,

@@ -13,6 +13,7 @@
 #include "http/message.h"
 #include "http/request_id.h"
 #include "request/connection.h"
+#include "request/destination.h"
 #include "request/proxy.h"
 #include "request/replay.h"
 #include "request/route.h"

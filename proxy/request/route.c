@@ -5,6 +5,7 @@
 #include "http/grpc.h"
 #include "http/hop.h"
 #include "request/connection.h"
+#include "request/destination.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,12 +82,11 @@ static enum reason find_target(struct proxy *proxy, struct span name, struct tar
     const struct plan *plan = snapshot_plan(proxy->snapshot, document);
     if (target_table_add(&proxy->targets, name, plan, proxy->loop->now, &target) != OK)
         return REASON_OVERLOADED;
-    struct destination *destination = target->user;
-    if (destination == NULL) {
+    if (destination_of(target) == NULL) {
         target_table_drop(&proxy->targets, target);
         return REASON_OVERLOADED;
     }
-    destination_follow(proxy, destination, document);
+    destination_follow(proxy, target, document);
     *out = target;
     return REASON_NONE;
 }
@@ -109,7 +109,7 @@ static enum reason find_by_request(struct proxy *proxy, const struct message *ms
 enum route_http route_http(const struct connection *connection, const struct target *target,
                            const struct message *msg)
 {
-    const struct destination *destination = target->user;
+    const struct destination *destination = destination_of(target);
     const struct document *document = destination->document;
     const enum protocol wanted = document ? document->protocol : PROTOCOL_UNSET;
     switch (wanted != PROTOCOL_UNSET ? wanted : connection->entrance->protocol) {
@@ -137,7 +137,7 @@ static struct span header_of(const void *context, struct span name)
 
 static struct lane *lane_of(struct target *target, const struct message *msg)
 {
-    const struct destination *destination = target->user;
+    const struct destination *destination = destination_of(target);
     const struct document *document = destination->document;
     if (document == NULL || document->rule_count == 0)
         return target->lanes[0];

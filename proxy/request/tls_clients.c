@@ -2,6 +2,7 @@
 #include "request/tls_clients.h"
 
 #include "base/hash.h"
+#include "config/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,18 +38,6 @@ static uint64_t settings_of(const struct tls_config *cfg)
 }
 
 /* ---- files ---- */
-
-/* Of a relative path, from the folder of the file that names it. */
-static char *path_beside(const char *policy_file, const char *path)
-{
-    const char *slash = strrchr(policy_file, '/');
-    char *made;
-    if (path[0] == '/' || slash == NULL)
-        return strdup(path);
-    if (asprintf(&made, "%.*s/%s", (int)(slash - policy_file), policy_file, path) < 0)
-        return NULL;
-    return made;
-}
 
 static bool keep_file(struct tls_clients *clients, char *path)
 {
@@ -92,7 +81,7 @@ static bool find_sources(struct tls_clients *clients, const struct document *doc
     for (size_t i = 0; i < FILES_OF_ENTRY; i++) {
         if (named[i] == NULL)
             continue;
-        sources->paths[i] = path_beside(document->file, named[i]);
+        sources->paths[i] = file_beside(document->file, named[i]);
         if (!keep_file(clients, sources->paths[i]))
             return false;
     }

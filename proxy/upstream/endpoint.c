@@ -20,7 +20,6 @@
 #define REFRESH_JITTER_PERCENT 10 /* a fleet of proxies must not ask in step */
 #define OVERDUE_AFTER (30 * NS_PER_S)
 #define PATIENCE (1 * NS_PER_S)
-#define UNIX_PREFIX SPAN("unix:")
 
 /* ---- one endpoint ---- */
 
@@ -106,14 +105,27 @@ static struct endpoint *find_member(const struct endpoint_set *set, const struct
     return NULL;
 }
 
-static bool has_family(const struct endpoint_set *set, int family)
+/* Was one of that family found? AF_UNSPEC: of any. */
+static struct endpoint *find_of_family(const struct endpoint_set *set, int family)
 {
     LIST_FOREACH (link, &set->members) {
-        if (family_of(CONTAINER_OF(link, struct endpoint, link)) == family) {
-            return true;
+        struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
+        if (!endpoint->is_literal && (family == AF_UNSPEC || family_of(endpoint) == family)) {
+            return endpoint;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* The one in use, if it is still there, then IPv4, then what there is. */
+static int choose_family(const struct endpoint_set *set)
+{
+    const struct endpoint *any = find_of_family(set, AF_UNSPEC);
+    const bool has_one = set->family != AF_UNSPEC && find_of_family(set, set->family) != NULL;
+    if (any == NULL || has_one) {
+        return set->family;
+    }
+    return find_of_family(set, AF_INET) != NULL ? AF_INET : family_of(any);
 }
 
 /* `usable` has room for every member. */
@@ -123,7 +135,7 @@ static void use_family(struct endpoint_set *set, int family)
     set->family = family;
     LIST_FOREACH (link, &set->members) {
         struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
-        if (family_of(endpoint) == family) {
+        if (endpoint->is_literal || family_of(endpoint) == family) {
             set->usable[count++] = &endpoint->candidate;
         } else {
             balancer_leave(&endpoint->candidate);
@@ -132,7 +144,7 @@ static void use_family(struct endpoint_set *set, int family)
     balancer_set(&set->balancer, set->usable, count, &set->loop->rng);
 }
 
-static bool names(const struct resolver_answer *answer, const struct endpoint *endpoint)
+static bool names(const struct discovered *answer, const struct endpoint *endpoint)
 {
     for (size_t i = 0; i < answer->count; i++) {
         if (address_equal(&answer->addresses[i], &endpoint->address)) {
@@ -142,7 +154,7 @@ static bool names(const struct resolver_answer *answer, const struct endpoint *e
     return false;
 }
 
-static void unlist_absent(struct endpoint_set *set, const struct resolver_answer *answer,
+static void unlist_absent(struct endpoint_set *set, const struct discovered *answer,
                           struct list *leaving)
 {
     LIST_FOREACH_SAFE (link, following, &set->members) {
@@ -153,9 +165,17 @@ static void unlist_absent(struct endpoint_set *set, const struct resolver_answer
     }
 }
 
+/* One that was found as well is a literal: those come first. */
+static void mark_literals(struct endpoint_set *set, const struct discovered *answer)
+{
+    for (size_t i = answer->count; i-- > 0;) {
+        find_member(set, &answer->addresses[i])->is_literal = i < answer->literal_count;
+    }
+}
+
 /* The list becomes what the answer says; endpoints that are in both stay the same objects. */
 static enum err MUST_CHECK apply_addresses(struct endpoint_set *set,
-                                           const struct resolver_answer *answer)
+                                           const struct discovered *answer)
 {
     struct list leaving;
     bool has_changed = false;
@@ -168,29 +188,24 @@ static enum err MUST_CHECK apply_addresses(struct endpoint_set *set,
     set->usable = usable;
     set->balancer.candidates = usable;
     for (size_t i = 0; i < answer->count; i++) {
-        if (find_member(set, &answer->addresses[i]) == NULL) {
-            has_changed = true;
-            struct endpoint *endpoint = endpoint_new(set, &answer->addresses[i]);
-            if (endpoint == NULL) {
-                use_family(set, set->family);
-                return ERR_NO_MEMORY; /* nobody has been removed; the next answer completes the list
-                                       */
-            }
-            if (!is_first) {
-                balancer_warm(&set->balancer, &endpoint->candidate, set->loop->now);
-            }
+        if (find_member(set, &answer->addresses[i]) != NULL) {
+            continue;
+        }
+        has_changed = true;
+        struct endpoint *endpoint = endpoint_new(set, &answer->addresses[i]);
+        if (endpoint == NULL) {
+            use_family(set, set->family);
+            return ERR_NO_MEMORY; /* nobody has been removed; the next answer completes the list */
+        }
+        if (!is_first) {
+            balancer_warm(&set->balancer, &endpoint->candidate, set->loop->now);
         }
     }
+    mark_literals(set, answer);
     list_init(&leaving);
     unlist_absent(set, answer, &leaving);
     set->counts.changes += has_changed || !list_is_empty(&leaving) ? 1 : 0;
-    if (!has_family(set, set->family)) {
-        set->family =
-            has_family(set, AF_INET)
-                ? AF_INET
-                : family_of(CONTAINER_OF(list_first(&set->members), struct endpoint, link));
-    }
-    use_family(set, set->family);
+    use_family(set, choose_family(set));
     let_go(&leaving);
     return OK;
 }
@@ -217,13 +232,9 @@ static void take_failure(struct endpoint_set *set, const char *failure)
     set->overdue_at = MONO_NEVER;
 }
 
-static void take_answer(struct endpoint_set *set, const struct resolver_answer *answer)
+static void take_success(struct endpoint_set *set, dur_ns ttl)
 {
-    dur_ns interval = dur_min(dur_max(answer->ttl, REFRESH_MIN), REFRESH_MAX);
-    if (apply_addresses(set, answer) != OK) {
-        take_failure(set, "out of memory");
-        return;
-    }
+    dur_ns interval = dur_min(dur_max(ttl, REFRESH_MIN), REFRESH_MAX);
     if (set->failure != NULL) {
         log_event(LOG_INFO, "dns_recovered", LOG_STR("host", set->host),
                   LOG_UINT("endpoints", set->member_count));
@@ -231,6 +242,9 @@ static void take_answer(struct endpoint_set *set, const struct resolver_answer *
     set->failure = NULL;
     set->refresh_at = mono_add(set->loop->now, jittered(set, interval));
     set->overdue_at = mono_add(set->refresh_at, OVERDUE_AFTER);
+    if (discovery_is_fixed(set->discovery)) {
+        set->refresh_at = set->overdue_at = MONO_NEVER;
+    }
 }
 
 static void answer_waits(struct endpoint_set *set)
@@ -241,15 +255,15 @@ static void answer_waits(struct endpoint_set *set)
     }
 }
 
-static void on_answer(void *context, const struct resolver_answer *answer)
+static void on_found(void *context, const struct discovered *found)
 {
     struct endpoint_set *set = context;
     CHECK_OBJ(set, SET_MAGIC);
-    set->lookup = NULL;
-    if (answer->count > 0) {
-        take_answer(set, answer);
+    const enum err e = found->count > 0 ? apply_addresses(set, found) : OK;
+    if (e != OK || found->failure != NULL) {
+        take_failure(set, e != OK ? err_text(e) : found->failure);
     } else {
-        take_failure(set, answer->failure);
+        take_success(set, found->ttl);
     }
     answer_waits(set);
 }
@@ -257,8 +271,7 @@ static void on_answer(void *context, const struct resolver_answer *answer)
 static void ask(struct endpoint_set *set)
 {
     set->counts.lookups++;
-    enum err result =
-        resolver_lookup(set->resolver, span_of(set->host), set->port, on_answer, set, &set->lookup);
+    const enum err result = discovery_ask(set->discovery);
     if (result != OK) {
         take_failure(set, err_text(result));
     }
@@ -292,22 +305,11 @@ static void on_answer_waits(struct loop_task *task)
 
 /* ---- life ---- */
 
-static enum err fix(struct endpoint_set *set, const struct address *address)
-{
-    const struct resolver_answer answer = {.addresses = address, .count = 1, .ttl = DUR_FOREVER};
-    set->is_fixed = true;
-    return apply_addresses(set, &answer);
-}
-
 enum err endpoint_set_new(struct loop *loop, struct resolver *resolver, struct span host,
                           uint16_t port, const struct endpoint_hooks *hooks,
                           struct endpoint_set **out)
 {
-    struct address literal;
-    bool is_literal =
-        (span_starts_with(host, UNIX_PREFIX) ? address_parse(host, &literal)
-                                             : address_from_ip(host, port, &literal)) == OK;
-    if (!is_literal && !resolver_is_name(host)) {
+    if (host.len >= sizeof((*out)->host)) {
         return ERR_INVALID;
     }
     struct endpoint_set *set = calloc(1, sizeof(*set));
@@ -318,7 +320,6 @@ enum err endpoint_set_new(struct loop *loop, struct resolver *resolver, struct s
     set->loop = loop;
     set->resolver = resolver;
     set->port = port;
-    INVARIANT(host.len < sizeof(set->host));
     memcpy(set->host, host.data, host.len);
     balancer_init(&set->balancer);
     list_init(&set->members);
@@ -328,11 +329,53 @@ enum err endpoint_set_new(struct loop *loop, struct resolver *resolver, struct s
     if (hooks != NULL) {
         set->hooks = *hooks;
     }
-    if (is_literal && fix(set, &literal) != OK) {
+    const enum err e = endpoint_set_follow(set, NULL);
+    if (e != OK) {
         endpoint_set_free(&set);
-        return ERR_NO_MEMORY;
+        return e;
     }
     *out = set;
+    return OK;
+}
+
+/* What it knows from before is not used blindly: it may be wrong now. */
+static void start_over(struct endpoint_set *set)
+{
+    set->failure = NULL;
+    set->refresh_at = set->loop->now;
+    set->overdue_at = set->loop->now;
+    if (!list_is_empty(&set->waits)) {
+        ask(set);
+    }
+    if (!discovery_is_asking(set->discovery)) {
+        answer_waits(set);
+    }
+}
+
+enum err endpoint_set_follow(struct endpoint_set *set, const struct discovery_order *order)
+{
+    const struct discovery_place own = {set->host, set->port};
+    const struct discovery_order own_order = {.places = &own, .count = 1};
+    struct discovery *fresh;
+    CHECK_OBJ(set, SET_MAGIC);
+    order = order != NULL ? order : &own_order;
+    if (set->discovery != NULL && discovery_is(set->discovery, order)) {
+        return OK;
+    }
+    enum err e = discovery_new(set->resolver, order, on_found, set, &fresh);
+    if (e != OK) {
+        return e;
+    }
+    struct discovery *before = set->discovery;
+    set->discovery = fresh;
+    if (!discovery_is_fixed(fresh)) {
+        start_over(set);
+    } else if ((e = discovery_tell(fresh)) != OK || set->failure != NULL) {
+        set->discovery = before;
+        discovery_free(&fresh);
+        return ERR_NO_MEMORY;
+    }
+    discovery_free(&before);
     return OK;
 }
 
@@ -343,9 +386,7 @@ void endpoint_set_free(struct endpoint_set **set_ref)
     CHECK_OBJ(set, SET_MAGIC);
     INVARIANT(list_is_empty(&set->waits));
     *set_ref = NULL;
-    if (set->lookup != NULL) {
-        resolver_cancel(&set->lookup);
-    }
+    discovery_free(&set->discovery);
     wheel_clear(set->loop->wheel, &set->patience);
     loop_task_cancel(&set->answer_waits);
     list_init(&leaving);
@@ -361,16 +402,14 @@ void endpoint_set_free(struct endpoint_set **set_ref)
 /* An overdue answer is not used while there is hope of a new one. */
 static bool is_usable(const struct endpoint_set *set)
 {
-    return set->balancer.count > 0 && (set->lookup == NULL || set->loop->now < set->overdue_at);
+    return set->balancer.count > 0 &&
+           (!discovery_is_asking(set->discovery) || set->loop->now < set->overdue_at);
 }
 
 bool endpoint_set_use(struct endpoint_set *set)
 {
     CHECK_OBJ(set, SET_MAGIC);
-    if (set->is_fixed) {
-        return true;
-    }
-    if (set->lookup == NULL && set->loop->now >= set->refresh_at) {
+    if (set->loop->now >= set->refresh_at && !discovery_is_asking(set->discovery)) {
         ask(set);
     }
     return is_usable(set);
@@ -380,7 +419,7 @@ void endpoint_set_wait(struct endpoint_set *set, struct endpoint_wait *wait)
 {
     CHECK_OBJ(set, SET_MAGIC);
     list_append(&set->waits, &wait->link);
-    if (set->lookup == NULL) {
+    if (!discovery_is_asking(set->discovery)) {
         loop_defer(set->loop, &set->answer_waits);
     } else if (set->balancer.count > 0 && !timer_is_set(&set->patience)) {
         wheel_set(set->loop->wheel, &set->patience, mono_add(set->loop->now, PATIENCE));
@@ -393,12 +432,12 @@ struct endpoint *endpoint_fallback(const struct endpoint *failed)
 {
     struct endpoint *best = NULL;
     CHECK_OBJ(failed, ENDPOINT_MAGIC);
-    if (failed->set == NULL) {
+    if (failed->set == NULL || failed->is_literal) {
         return NULL;
     }
     LIST_FOREACH (link, &failed->set->members) {
         struct endpoint *other = CONTAINER_OF(link, struct endpoint, link);
-        if (family_of(other) != family_of(failed) &&
+        if (!other->is_literal && family_of(other) != family_of(failed) &&
             (best == NULL || other->candidate.in_flight < best->candidate.in_flight)) {
             best = other;
         }
@@ -409,7 +448,8 @@ struct endpoint *endpoint_fallback(const struct endpoint *failed)
 void endpoint_connected(struct endpoint *endpoint)
 {
     CHECK_OBJ(endpoint, ENDPOINT_MAGIC);
-    if (endpoint->set != NULL && endpoint->set->family != family_of(endpoint)) {
+    if (endpoint->set != NULL && !endpoint->is_literal &&
+        endpoint->set->family != family_of(endpoint)) {
         use_family(endpoint->set, family_of(endpoint));
     }
 }

@@ -1,14 +1,16 @@
 /* endpoint.h - the addresses behind one `host:port`, found when first used and kept fresh only
- * while in use.
+ * while in use. Where they come from is discovery.h: DNS of that host, unless told otherwise
+ * (endpoint_set_follow).
  *
  * A set asks DNS at its first use, then again when the answer's TTL (held to 1 s..60 s, +-10 %) has
  * passed and it is used again; calls go on with what is known meanwhile. When DNS fails the old
  * addresses stay: one bad answer must not remove healthy hosts. An answer more than 30 s overdue is
  * not trusted blindly (the address may be somebody else's by now): such a use waits up to 1 s for
  * DNS first.
- * One family is used at a time, IPv4 where there is one; the other stands by (endpoint_fallback),
- * because `localhost` and dual-stack names often have a server on one of the two only.
- * An endpoint that left DNS stays in memory until its last reference (call, connection) goes.
+ * Of addresses that were found one family is used at a time, IPv4 where there is one; the other
+ * stands by (endpoint_fallback), because `localhost` and dual-stack names often have a server on
+ * one of the two only. Addresses that were written down are used whatever their family. An endpoint
+ * that left DNS stays in memory until its last reference (call, connection) goes.
  *
  * Example: if (!endpoint_set_use(set)) {
  *              endpoint_wait_init(&call->wait, on_endpoints);
@@ -32,6 +34,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "upstream/balancer.h"
+#include "upstream/discovery.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,7 +62,8 @@ struct endpoint {
     uint32_t refs;
     struct candidate candidate; /* its id is of the address: equal for the same address at all times
                                    and in all sets, never 0 */
-    bool is_listed;             /* DNS names it (or it is a literal) */
+    bool is_listed;             /* it is one of the addresses */
+    bool is_literal;            /* written down, not found */
     uint8_t alpn;               /* enum endpoint_alpn */
     struct list link;           /* in set->members while is_listed */
     struct endpoint_set *set;   /* NULL once not listed */
@@ -82,20 +86,19 @@ struct endpoint_counts {
 
 struct endpoint_set {
     uint32_t magic;
-    bool is_fixed; /* a literal or a Unix path: DNS is never asked */
-    int family;    /* AF_ of the members in `usable` */
+    int family; /* AF_ of the members in `usable` that were found */
     struct loop *loop;
     struct resolver *resolver;
+    struct discovery *discovery;
     struct endpoint_hooks hooks;
-    struct balancer balancer;  /* its candidates are the members of `family` */
+    struct balancer balancer;  /* its candidates are the members of `family`, and the literals */
     struct candidate **usable; /* their array */
     struct list members;       /* struct endpoint: all that are listed */
     size_t member_count;
     struct list waits; /* struct endpoint_wait */
     struct loop_task answer_waits;
     struct timer patience; /* how long a use waits for news of an overdue answer */
-    struct resolver_lookup *lookup;
-    mono_ns refresh_at;  /* when a use asks again */
+    mono_ns refresh_at;    /* when a use asks again; MONO_NEVER where DNS has no part */
     mono_ns overdue_at;  /* from when on a use waits for the new answer; MONO_NEVER while DNS is of
                             no help */
     const char *failure; /* of the last lookup, for a person; NULL */
@@ -119,6 +122,12 @@ enum err MUST_CHECK endpoint_set_new(struct loop *loop, struct resolver *resolve
                                      struct endpoint_set **out);
 /* For a name, a literal, or "unix:/path" (port is ignored). ERR_INVALID for what is none of these,
  * ERR_NO_MEMORY. */
+
+enum err MUST_CHECK endpoint_set_follow(struct endpoint_set *set,
+                                        const struct discovery_order *order);
+/* From now on its addresses come from there; NULL: from DNS of its own host. An order like the one
+ * in force changes nothing. Endpoints that both name stay the same objects. On an error nothing has
+ * changed: ERR_INVALID, ERR_NO_MEMORY. */
 
 void endpoint_set_free(struct endpoint_set **set);
 /* Its endpoints live on until their references go. There must be no waits. */

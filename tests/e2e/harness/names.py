@@ -20,7 +20,8 @@ from .waiting import wait_until
 class NameServer:
     """dnsmasq, which knows the names that it is given and no others."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, services=()):
+        """`services`: SRV records, as (name, host, port, priority)."""
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.hosts = pathlib.Path(folder) / "hosts"
@@ -29,7 +30,8 @@ class NameServer:
         self.process = subprocess.Popen(
             [program, "--no-daemon", "--conf-file=/dev/null", f"--port={self.port}", "--listen-address=127.0.0.1",
              "--bind-interfaces", "--no-resolv", "--no-hosts", f"--addn-hosts={self.hosts}", "--local=/test/",
-             "--user=root", "--local-ttl=1"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+             "--user=root", "--local-ttl=1",
+             *(f"--srv-host={name},{host},{port},{priority}" for name, host, port, priority in services)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         wait_until(self.answers, what="dnsmasq answers")
 

@@ -61,7 +61,7 @@ const char *spec_findings(const char *spec)
     return findings(policy_text(spec));
 }
 
-char *file_read(const char *path)
+char *file_text(const char *path)
 {
     FILE *file = fopen(path, "re");
     cr_assert_not_null(file, "%s", path);

@@ -21,7 +21,7 @@ const char *spec_findings(const char *spec);
 
 const char *policy_text(const char *spec);
 
-char *file_read(const char *path);
+char *file_text(const char *path);
 /* The whole text, to be freed; fails the test when it cannot be read. */
 
 const char *source_path(const char *relative);

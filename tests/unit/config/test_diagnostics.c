@@ -13,9 +13,9 @@ static void compare(const char *name)
 {
     char path[512];
     snprintf(path, sizeof path, "tests/unit/config/data/%s", name);
-    char *text = file_read(source_path(path));
+    char *text = file_text(source_path(path));
     snprintf(strrchr(path, '.'), 5, ".txt");
-    char *wanted = file_read(source_path(path));
+    char *wanted = file_text(source_path(path));
     const char *said = findings(text);
     cr_assert_str_eq(said, wanted, "%s says:\n%s\ninstead of:\n%s", name, said, wanted);
     free(text);

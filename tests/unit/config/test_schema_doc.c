@@ -20,7 +20,7 @@ static char *printed(void (*print)(FILE *))
 
 Test(reference, in_policies_is_what_the_tables_say)
 {
-    char *readme = file_read(source_path("policies/README.md"));
+    char *readme = file_text(source_path("policies/README.md"));
     char *reference = printed(schema_markdown);
     const char *marker =
         strstr(readme, "<!-- What follows is printed by `outrigger schema --markdown`");

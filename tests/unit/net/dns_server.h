@@ -14,7 +14,8 @@
  * halffail    A, and SERVFAIL for AAAA
  * nx          NXDOMAIN
  * fail        SERVFAIL
- * silent      nothing, ever */
+ * silent      nothing, ever
+ * _srv        (SRV) what `srv` says; no record: NXDOMAIN */
 #ifndef OUTRIGGER_TESTS_DNS_SERVER_H
 #define OUTRIGGER_TESTS_DNS_SERVER_H
 
@@ -41,6 +42,12 @@ struct dns_connection {
     uv_poll_t poll;
 };
 
+struct dns_srv {
+    uint16_t priority;
+    uint16_t port;
+    const char *host; /* without the final dot; "" for "the service is not offered" */
+};
+
 struct dns_server {
     int fd;
     int tcp_fd;
@@ -48,6 +55,7 @@ struct dns_server {
     unsigned tcp_queries;
     unsigned open_handles;
     const char *answer[4]; /* IPv4 addresses of `changing`; none: SERVFAIL */
+    struct dns_srv srv[4]; /* the records of `_srv`, until the first without a host */
     char csv[32];          /* "127.0.0.1:PORT", for resolver_options.servers */
     char last_name[300];   /* of the last query, as dotted text */
     uv_poll_t poll;
@@ -119,12 +127,44 @@ static inline void dns_put_changing(const struct dns_server *server, struct dns_
     reply->code = reply->answers == 0 ? DNS_SERVFAIL : 0;
 }
 
+static inline void dns_put_name(struct dns_reply *reply, const char *name)
+{
+    while (*name != '\0') {
+        const unsigned char len = (unsigned char)strcspn(name, ".");
+        dns_put(reply, &len, 1);
+        dns_put(reply, name, len);
+        name += len + (name[len] == '.' ? 1 : 0);
+    }
+    dns_put(reply, "", 1);
+}
+
+static inline void dns_put_srv(const struct dns_server *server, struct dns_reply *reply)
+{
+    const size_t most = sizeof(server->srv) / sizeof(server->srv[0]);
+    for (size_t i = 0; i < most && server->srv[i].host != NULL; i++) {
+        const struct dns_srv *srv = &server->srv[i];
+        const size_t name_len = strlen(srv->host) > 0 ? strlen(srv->host) + 2 : 1;
+        const unsigned char head[] = {0xc0, 12, 0, 33,      0, 1,
+                                      0,    0,  0, DNS_TTL, 0, (unsigned char)(6 + name_len)};
+        const unsigned char data[] = {
+            (unsigned char)(srv->priority >> 8), (unsigned char)srv->priority, 0, 1,
+            (unsigned char)(srv->port >> 8),     (unsigned char)srv->port};
+        dns_put(reply, head, sizeof(head));
+        dns_put(reply, data, sizeof(data));
+        dns_put_name(reply, srv->host);
+        reply->answers++;
+    }
+    reply->code = reply->answers == 0 ? DNS_NXDOMAIN : 0;
+}
+
 static inline void dns_answer(const struct dns_server *server, struct dns_reply *reply,
                               const char *label, bool is_a)
 {
     int family = is_a ? AF_INET : AF_INET6;
     bool is_both = strcmp(label, "both") == 0;
-    if (strcmp(label, "nx") == 0) {
+    if (strcmp(label, "_srv") == 0) {
+        dns_put_srv(server, reply);
+    } else if (strcmp(label, "nx") == 0) {
         reply->code = DNS_NXDOMAIN;
     } else if (strcmp(label, "fail") == 0 || (strcmp(label, "halffail") == 0 && !is_a)) {
         reply->code = DNS_SERVFAIL;

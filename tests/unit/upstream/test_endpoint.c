@@ -101,7 +101,7 @@ static void use_again_at(struct bench *bench, mono_ns at)
     bench->loop->now = at;
     (void)endpoint_set_use(bench->set);
     cr_assert_eq(bench->set->counts.lookups, before + 1);
-    TURN_UNTIL(bench->loop, bench->set->lookup == NULL);
+    TURN_UNTIL(bench->loop, !discovery_is_asking(bench->set->discovery));
 }
 
 Test(endpoint, knows_a_literal_and_a_unix_path_without_dns)
@@ -200,7 +200,7 @@ Test(endpoint, asks_again_when_the_ttl_has_passed_and_it_is_used_and_not_before)
     cr_assert_eq(bench.set->counts.lookups, 2u);
     cr_assert(endpoint_set_use(bench.set));
     cr_assert_eq(bench.set->counts.lookups, 2u, "one lookup at a time");
-    TURN_UNTIL(bench.loop, bench.set->lookup == NULL);
+    TURN_UNTIL(bench.loop, !discovery_is_asking(bench.set->discovery));
     cr_assert_eq(bench.set->counts.changes, 1u);
     bench_close(&bench);
 }
@@ -397,5 +397,114 @@ Test(endpoint, drops_its_lookup_when_it_is_freed)
     cr_assert(!endpoint_set_use(bench.set));
     endpoint_set_free(&bench.set);
     driver_settle(bench.loop);
+    bench_close(&bench);
+}
+
+static void follow(struct bench *bench, const struct discovery_place *places, size_t count)
+{
+    const struct discovery_order order = {.places = places, .count = count};
+    cr_assert_eq(endpoint_set_follow(bench->set, places != NULL ? &order : NULL), OK);
+}
+
+Test(endpoint, uses_all_addresses_that_are_written_down_whatever_their_family)
+{
+    static const struct discovery_place places[] = {
+        {"10.0.0.1", 80}, {"::1", 80}, {"unix:/run/x", 0}};
+    struct bench bench;
+    bench_open(&bench, "two.test.");
+    follow(&bench, places, 3);
+    cr_assert(endpoint_set_use(bench.set));
+    cr_assert_eq(bench.set->balancer.count, 3u);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_null(endpoint_fallback(endpoint_at(bench.set, i)));
+    bench.loop->now = mono_add(bench.loop->now, 3600 * NS_PER_S);
+    cr_assert(endpoint_set_use(bench.set));
+    cr_assert_eq(bench.server.queries, 0u);
+    bench_close(&bench);
+}
+
+Test(endpoint, uses_one_family_of_a_name_beside_what_is_written_down)
+{
+    static const struct discovery_place places[] = {{"local.test.", 80}, {"fd00::1", 80}};
+    struct bench bench;
+    struct waiter waiter;
+    bench_open(&bench, "two.test.");
+    follow(&bench, places, 2);
+    use_first(&bench, &waiter);
+    cr_assert_eq(bench.set->member_count, 3u);
+    cr_assert_eq(bench.set->balancer.count, 2u, "127.0.0.1 and fd00::1, not ::1");
+    bench_close(&bench);
+}
+
+Test(endpoint, keeps_the_objects_that_the_old_and_the_new_order_name)
+{
+    static const struct discovery_place before[] = {{"10.0.0.1", 80}, {"10.0.0.2", 80}};
+    static const struct discovery_place after[] = {{"10.0.0.3", 80}, {"10.0.0.2", 80}};
+    struct bench bench;
+    bench_open(&bench, "two.test.");
+    follow(&bench, before, 2);
+    const bool is_first = strcmp(endpoint_at(bench.set, 0)->text, "10.0.0.2:80") == 0;
+    const struct endpoint *stays = endpoint_at(bench.set, is_first ? 0 : 1);
+    follow(&bench, before, 2);
+    cr_assert_eq(bench.left, 0, "an order like the one in force changes nothing");
+    follow(&bench, after, 2);
+    cr_assert_eq(bench.left, 1);
+    cr_assert(endpoint_at(bench.set, 0) == stays || endpoint_at(bench.set, 1) == stays);
+    bench_close(&bench);
+}
+
+Test(endpoint, waits_for_dns_when_it_is_to_follow_it_again)
+{
+    static const struct discovery_place places[] = {{"10.0.0.9", 80}};
+    struct bench bench;
+    struct waiter waiter;
+    bench_open(&bench, "two.test.");
+    follow(&bench, places, 1);
+    cr_assert(endpoint_set_use(bench.set));
+    follow(&bench, NULL, 0);
+    use_first(&bench, &waiter);
+    cr_assert_eq(waiter.reason, REASON_NONE);
+    cr_assert_eq(bench.set->balancer.count, 2u);
+    cr_assert_eq(bench.left, 1);
+    bench_close(&bench);
+}
+
+Test(endpoint, answers_who_waits_by_the_order_that_came_meanwhile)
+{
+    static const struct discovery_place names[] = {{"a.test.", 80}, {"two.test.", 81}};
+    static const struct discovery_place literal[] = {{"10.0.0.9", 80}};
+    struct bench bench;
+    struct waiter first;
+    struct waiter second;
+    bench_open(&bench, "silent.test.");
+    cr_assert(!endpoint_set_use(bench.set));
+    wait_for(&bench, &first);
+    follow(&bench, names, 2);
+    TURN_UNTIL(bench.loop, first.calls == 1);
+    cr_assert_eq(first.reason, REASON_NONE);
+    cr_assert_eq(bench.set->balancer.count, 3u);
+    follow(&bench, NULL, 0);
+    cr_assert(!endpoint_set_use(bench.set));
+    wait_for(&bench, &second);
+    follow(&bench, literal, 1);
+    TURN_UNTIL(bench.loop, second.calls == 1);
+    cr_assert_eq(second.reason, REASON_NONE);
+    cr_assert_eq(bench.set->balancer.count, 1u);
+    bench_close(&bench);
+}
+
+Test(endpoint, notes_a_failure_beside_addresses_that_it_has)
+{
+    static const struct discovery_place places[] = {{"nx.test.", 80}, {"10.0.0.9", 80}};
+    struct bench bench;
+    struct waiter waiter;
+    bench_open(&bench, "two.test.");
+    follow(&bench, places, 2);
+    use_first(&bench, &waiter);
+    cr_assert_eq(waiter.reason, REASON_NONE);
+    cr_assert_eq(bench.set->counts.failures, 1u);
+    cr_assert_not_null(bench.set->failure);
+    cr_assert_eq(bench.set->balancer.count, 1u);
+    cr_assert(endpoint_set_use(bench.set));
     bench_close(&bench);
 }
