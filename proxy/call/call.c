@@ -121,11 +121,14 @@ void call_refuse(struct call *call, struct call_engine *engine, struct lane *lan
 void call_on_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
-    const bool is_late = call->endpoint_id == CANDIDATE_UNKNOWN;
+    const uint64_t asked_for = call->endpoint_id;
     call->endpoint_id = endpoint_id;
-    if (!is_late || !choice_is_needed(call->lane) || call->permit.is_judged)
+    if (endpoint_id == asked_for || !choice_is_needed(call->lane) || call->permit.is_judged)
         return;
-    choice_note(call, now);
+    if (asked_for == CANDIDATE_UNKNOWN)
+        choice_note(call, now);
+    else
+        choice_move(call, now);
     steps_run(call, CALL_EVENT_CLOCK, now);
 }
 

@@ -237,7 +237,7 @@ void call_refuse(struct call *call, struct call_engine *engine, struct lane *lan
  * may not be NULL. */
 
 void call_on_endpoint(struct call *call, uint64_t endpoint_id, mono_ns now);
-/* The attempt goes to this endpoint. */
+/* The attempt goes to this endpoint; again, where it went elsewhere than it was to. */
 
 void call_on_connected(struct call *call, mono_ns now);
 void call_on_wire(struct call *call);

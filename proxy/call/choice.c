@@ -86,6 +86,12 @@ void choice_note(struct call *call, mono_ns now)
     join(call, choice.outlier, now);
 }
 
+static void drop(struct call *call, struct endpoint_seat *seat, mono_ns now)
+{
+    if (seat != NULL)
+        permit_drop_breaker(&call->permit, &seat->seat.breaker, call->engine->rng, now);
+}
+
 static void leave(struct endpoint_seat **taken)
 {
     if (*taken != NULL)
@@ -97,6 +103,14 @@ void choice_leave(struct call *call)
 {
     leave(&call->endpoint_seat);
     leave(&call->outlier_seat);
+}
+
+void choice_move(struct call *call, mono_ns now)
+{
+    drop(call, call->endpoint_seat, now);
+    drop(call, call->outlier_seat, now);
+    choice_leave(call);
+    choice_note(call, now);
 }
 
 /* ---- judgement ---- */

@@ -44,6 +44,10 @@ void choice_note(struct call *call, mono_ns now);
 /* The attempt went to call->endpoint_id, which was not known before: its breakers join the permit.
  */
 
+void choice_move(struct call *call, mono_ns now);
+/* The attempt went to call->endpoint_id instead of the one that was asked for: that one's breakers
+ * learn that nothing came of it, and this one's join the permit. */
+
 void choice_judge(struct call *call, enum judgement judgement, bool is_slow, dur_ns retry_after,
                   mono_ns now);
 /* permit_judge, where an endpoint is ejected only if not too many are. */

@@ -160,6 +160,20 @@ void permit_add_breaker(struct permit *permit, struct breaker *breaker, mono_ns 
         join(permit, place, breaker, now);
 }
 
+void permit_drop_breaker(struct permit *permit, struct breaker *breaker, struct rng *rng,
+                         mono_ns now)
+{
+    INVARIANT(permit->is_live);
+    INVARIANT(!permit->is_judged);
+    for (int i = 0; i < GATE_BREAKERS; i++) {
+        if (permit->breakers[i] != breaker)
+            continue;
+        breaker_judge(breaker, permit->passes[i], JUDGED_NOT, false, 0, rng, now);
+        permit->breakers[i] = NULL;
+        permit->passes[i] = (struct breaker_pass){0};
+    }
+}
+
 static void settle(struct permit *permit)
 {
     INVARIANT(permit->is_live);

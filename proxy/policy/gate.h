@@ -83,6 +83,11 @@ void permit_add_breaker(struct permit *permit, struct breaker *breaker, mono_ns 
  * nothing: a reload that turns the circuit breaker of a target into one of its endpoints leaves the
  * attempts of that moment with both. */
 
+void permit_drop_breaker(struct permit *permit, struct breaker *breaker, struct rng *rng,
+                         mono_ns now);
+/* The attempt went to another endpoint: this one's breaker learns that it proved nothing, and hears
+ * no more. Before permit_judge (INVARIANT). Harmless where it is none of the permit's. */
+
 void permit_judge(struct permit *permit, enum judgement judgement, bool is_slow, dur_ns retry_after,
                   struct rng *rng, mono_ns now);
 /* What the attempt proved, to all its breakers. Once per live permit (INVARIANT). */

@@ -2,6 +2,7 @@
 #include "upstream/attempt.h"
 
 #include "base/check.h"
+#include "upstream/attempt_race.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -119,10 +120,14 @@ static bool wants_session(const struct attempt *attempt)
 
 static enum attempt_start reach_endpoint(struct attempt *attempt)
 {
+    enum attempt_start started = ATTEMPT_LATER;
     if (wants_session(attempt))
-        return join_session(attempt);
-    connect_endpoint(attempt);
-    return ATTEMPT_LATER;
+        started = join_session(attempt);
+    else
+        connect_endpoint(attempt);
+    if (attempt->state == ATTEMPT_CONNECTING)
+        attempt_race_begin(attempt);
+    return started;
 }
 
 /* The balancer's choice, if it chose already (the gate was asked about that one), or a new one. */
@@ -187,19 +192,33 @@ void attempt_init(struct attempt *attempt, struct pool *pool, const struct attem
     *attempt = (struct attempt){.pool = pool, .handler = handler};
 }
 
+static void take_order(struct attempt *attempt, const struct attempt_order *order)
+{
+    attempt->order = *order;
+    attempt->order.tls.client = order->tls.client ? tls_client_ref(order->tls.client) : NULL;
+    attempt->is_reused = false;
+}
+
 enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_order *order)
 {
     INVARIANT(attempt->state == ATTEMPT_NONE);
-    attempt->order = *order;
-    attempt->order.tls.client = order->tls.client ? tls_client_ref(order->tls.client) : NULL;
-    attempt->has_fallen_back = false;
-    attempt->is_reused = false;
+    take_order(attempt, order);
     if (endpoint_set_use(order->endpoints))
         return go(attempt);
     attempt->state = ATTEMPT_RESOLVING;
     endpoint_wait_init(&attempt->wait, on_endpoints);
     endpoint_set_wait(order->endpoints, &attempt->wait);
     return ATTEMPT_LATER;
+}
+
+void attempt_start_at(struct attempt *attempt, const struct attempt_order *order,
+                      struct endpoint *endpoint)
+{
+    INVARIANT(attempt->state == ATTEMPT_NONE);
+    take_order(attempt, order);
+    take_endpoint(attempt, endpoint);
+    if (reach_endpoint(attempt) == ATTEMPT_READY)
+        attempt->handler->on_ready(attempt);
 }
 
 void attempt_release(struct attempt *attempt, const struct pool_stay *stay)
@@ -243,6 +262,7 @@ static void leave_session(struct attempt *attempt)
 
 void attempt_abort(struct attempt *attempt)
 {
+    attempt_race_end(attempt);
     if (attempt->state == ATTEMPT_RESOLVING)
         endpoint_wait_cancel(&attempt->wait);
     if (attempt->state == ATTEMPT_FAILING)
@@ -252,6 +272,27 @@ void attempt_abort(struct attempt *attempt)
     drop_endpoint(attempt);
     tls_client_unref(&attempt->order.tls.client);
     attempt->state = ATTEMPT_NONE;
+}
+
+/* What it tells from now on, it tells this one. */
+void attempt_take_over(struct attempt *attempt, struct attempt *rival)
+{
+    INVARIANT(rival->state == ATTEMPT_OPEN);
+    leave_session(attempt);
+    back_close(&attempt->back);
+    drop_endpoint(attempt);
+    attempt->back = rival->back;
+    attempt->back->user = attempt;
+    attempt->endpoint = rival->endpoint;
+    attempt->serial = rival->serial;
+    attempt->is_http2 = rival->is_http2;
+    attempt->is_reused = rival->is_reused;
+    attempt->state = ATTEMPT_OPEN;
+    remember(attempt);
+    rival->back = NULL;
+    rival->endpoint = NULL;
+    tls_client_unref(&rival->order.tls.client);
+    rival->state = ATTEMPT_NONE;
 }
 
 /* ---- what the connection tells ---- */
@@ -272,6 +313,7 @@ static void become_session(struct attempt *attempt)
 static void back_connected(struct back *back)
 {
     struct attempt *attempt = back->user;
+    attempt_race_end(attempt);
     if (attempt->order.negotiates) {
         if (strcmp(stream_alpn(&h1_back_of(back)->stream), "h2") == 0) {
             endpoint_connected(attempt->endpoint);
@@ -283,24 +325,6 @@ static void back_connected(struct back *back)
     attempt->state = ATTEMPT_OPEN;
     endpoint_connected(attempt->endpoint);
     attempt->handler->on_ready(attempt);
-}
-
-/* A dual-stack name may be served on one family only: the other one is tried in the same attempt,
- * for nothing was sent. */
-static bool fall_back(struct attempt *attempt, enum reason reason)
-{
-    if (reason != REASON_CONNECT_REFUSED || attempt->has_fallen_back || attempt->order.wanted != 0)
-        return false;
-    struct endpoint *other = endpoint_fallback(attempt->endpoint);
-    if (other == NULL)
-        return false;
-    attempt->has_fallen_back = true;
-    back_close(&attempt->back);
-    drop_endpoint(attempt);
-    take_endpoint(attempt, other);
-    if (reach_endpoint(attempt) == ATTEMPT_READY)
-        attempt->handler->on_ready(attempt);
-    return true;
 }
 
 /* A connection of HTTP/2 that it waited for is ready, with room at least a moment ago, or lost. */
@@ -316,10 +340,11 @@ static void on_session(struct h2_back_wait *wait, struct h2_back *session, enum 
         return;
     }
     if (reason != REASON_NONE) {
-        if (!fall_back(attempt, reason))
+        if (!attempt_race_goes_on(attempt, reason, detail))
             attempt->handler->on_failed(attempt, reason, detail);
         return;
     }
+    attempt_race_end(attempt);
     endpoint_connected(attempt->endpoint);
     const enum attempt_start started =
         h2_back_room(session) > 0 ? begin_stream(attempt, session) : join_session(attempt);
@@ -331,7 +356,7 @@ static void back_failed(struct back *back, enum reason reason, const char *detai
 {
     struct attempt *attempt = back->user;
     const bool is_connecting = attempt->state == ATTEMPT_CONNECTING;
-    if (is_connecting && fall_back(attempt, reason))
+    if (is_connecting && attempt_race_goes_on(attempt, reason, detail))
         return;
     attempt->handler->on_failed(attempt, reason, detail);
 }

@@ -67,12 +67,12 @@ struct attempt {
     };
     struct endpoint *endpoint; /* a reference while the attempt is on */
     struct back *back;
-    struct h2_back *session; /* that it waits for; NULL = none */
-    uint64_t serial;         /* of the connection of HTTP/2 that it was on last */
+    struct h2_back *session;   /* that it waits for; NULL = none */
+    struct attempt_race *race; /* a connect to the other family beside its own; NULL = none */
+    uint64_t serial;           /* of the connection of HTTP/2 that it was on last */
     const char *failure_detail;
     enum reason failure;
     bool is_reused;
-    bool has_fallen_back;
     bool is_http2; /* it is, or will be, a stream of a shared connection */
     uint64_t tried[ATTEMPT_TRIED_MAX];
     uint32_t tried_count;

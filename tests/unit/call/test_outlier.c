@@ -289,3 +289,39 @@ Test(outlier, keeps_its_ejections_over_a_reload)
     world_advance(&w, 5000);
     cr_assert_eq(state_of(1), BREAKER_HALF_OPEN);
 }
+
+/* ---- where the attempt went elsewhere than it was to ---- */
+
+Test(outlier, judges_the_endpoint_that_the_attempt_went_to)
+{
+    with_outlier(2);
+    world_open(&w);
+    struct visit *a = world_call(&w);
+    cr_assert_eq(endpoint_of(a), 1u);
+    call_on_endpoint(&a->call, 1, w.now);
+    cr_assert_eq(a->call.outlier_seat->users, 1u, "where it was to go: nothing changes");
+    call_on_endpoint(&a->call, 2, w.now);
+    cr_assert_eq(board_find(board(), 1)->users, 0u);
+    cr_assert_eq(a->call.outlier_seat->users, 1u);
+    answer(a, 500);
+    cr_assert_eq(state_of(1), BREAKER_CLOSED);
+    cr_assert_eq(state_of(2), BREAKER_OPEN);
+}
+
+Test(outlier, gives_the_probe_of_an_endpoint_back_that_was_left)
+{
+    with_outlier(2);
+    world_open(&w);
+    answer(world_call(&w), 500);
+    world_advance(&w, 5000);
+    struct visit *probe = world_call(&w);
+    cr_assert(permit_is_probe(&probe->call.permit));
+    call_on_endpoint(&probe->call, 2, w.now);
+    cr_assert_not(permit_is_probe(&probe->call.permit));
+    answer(probe, 200);
+    cr_assert_eq(state_of(1), BREAKER_HALF_OPEN, "nobody has asked it");
+    struct visit *again = world_call(&w);
+    cr_assert_eq(endpoint_of(again), 1u);
+    answer(again, 200);
+    cr_assert_eq(state_of(1), BREAKER_CLOSED);
+}

@@ -207,6 +207,28 @@ Test(permit, that_is_judged_takes_no_breaker, .signal = SIGABRT)
     permit_add_breaker(&permit, &story.breakers[1], story.now);
 }
 
+Test(permit, tells_a_breaker_whose_endpoint_was_left_that_it_proved_nothing)
+{
+    half_open(1);
+    struct permit permit = gate_story_take(&story);
+    cr_assert(permit_is_probe(&permit));
+    permit_drop_breaker(&permit, &story.breakers[1], &story.rng, story.now);
+    cr_assert_not(permit_is_probe(&permit));
+    cr_assert_eq(story.breakers[1].state, BREAKER_HALF_OPEN, "its probe was given back");
+    permit_drop_breaker(&permit, &story.breakers[1], &story.rng, story.now);
+    permit_add_breaker(&permit, &story.breakers[1], story.now);
+    cr_assert(permit_is_probe(&permit), "there is a place for another, and a probe left");
+    gate_story_end(&story, &permit, JUDGED_FAILURE);
+    cr_assert_eq(story.breakers[1].state, BREAKER_OPEN);
+}
+
+Test(permit, that_is_judged_drops_no_breaker, .signal = SIGABRT)
+{
+    struct permit permit = permit_of_one_breaker(0);
+    permit_judge(&permit, JUDGED_SUCCESS, false, 0, &story.rng, story.now);
+    permit_drop_breaker(&permit, &story.breakers[0], &story.rng, story.now);
+}
+
 /* ---- slots that change their kind ---- */
 
 Test(permit, of_a_long_response_moves_to_the_streams)
