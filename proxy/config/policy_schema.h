@@ -21,9 +21,10 @@ extern const struct block breaker_block;
 extern const struct block bulkhead_block;
 extern const struct block rate_limit_block;
 extern const struct block outlier_block;
-extern const struct block tls_block;           /* struct tls_config */
-extern const struct block discovery_block;     /* struct discovery_config */
-extern const struct block load_balancer_block; /* of a document alone */
+extern const struct block tls_block;             /* struct tls_config */
+extern const struct block discovery_block;       /* struct discovery_config */
+extern const struct block connection_pool_block; /* struct connection_pool_config */
+extern const struct block load_balancer_block;   /* of a document alone */
 extern const struct family policy_families[POLICY_FAMILY_COUNT];
 extern const struct block policy_document_block; /* struct document */
 extern const struct block proxy_document_block;  /* struct proxy_config */

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/span.h"
+#include "config/connection_pool_config.h"
 #include "config/discovery_config.h"
 #include "config/protocol.h"
 #include "config/proxy_config.h"
@@ -69,6 +70,7 @@ struct document {
     uint32_t index; /* position in the set */
     enum protocol protocol;
     struct discovery_config discovery;
+    struct connection_pool_config connection_pool;
     struct tls_config tls;
     uint32_t tls_line; /* of the block's key; 0: there is none */
     uint32_t tls_column;

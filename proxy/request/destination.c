@@ -57,6 +57,13 @@ static void balance(struct endpoint_set *endpoints, const struct target *target)
     endpoints->balancer.cfg = (struct balancer_config){cfg->algorithm, cfg->slow_start};
 }
 
+/* And how many connections there may be to it. */
+static void limit(struct endpoint_set *endpoints, const struct document *document)
+{
+    const uint32_t most = document ? document->connection_pool.max_connections : UINT32_MAX;
+    endpoints->max_connections = most != UINT32_MAX ? most : 0;
+}
+
 static struct endpoint_set *make_endpoints(struct proxy *proxy, struct destination *destination,
                                            struct span host, uint16_t port)
 {
@@ -68,6 +75,7 @@ static struct endpoint_set *make_endpoints(struct proxy *proxy, struct destinati
         endpoint_set_free(&endpoints);
         return NULL;
     }
+    limit(endpoints, destination->document);
     snprintf(destination->server_name, sizeof destination->server_name, "%.*s", SPAN_ARGS(host));
     return endpoints;
 }
@@ -89,6 +97,7 @@ struct endpoint_set *destination_endpoints(struct proxy *proxy, struct target *t
 static void follow_endpoints(const struct destination *destination, const struct target *target)
 {
     balance(destination->endpoints, target);
+    limit(destination->endpoints, destination->document);
     if (discover(destination->endpoints, destination->document) != OK)
         log_event(LOG_ERROR, "discovery_failed",
                   LOG_TEXT("no memory for the new addresses: the old ones stay until a reload"),
@@ -108,6 +117,18 @@ void destination_follow(struct proxy *proxy, struct target *target, const struct
     destination->tls_settings = entry ? entry->settings : 0;
     if (destination->endpoints != NULL)
         follow_endpoints(destination, target);
+}
+
+void destination_warm(struct proxy *proxy, const struct target *target)
+{
+    const struct destination *destination = destination_of(target);
+    const struct document *document = destination->document;
+    const struct timeouts_config *timeouts = &target->lanes[0]->policy->timeouts;
+    const struct pool_tls tls = destination_tls(destination);
+    const struct pool_stay stay = {timeouts->pool_idle, timeouts->pool_max_age};
+    if (document != NULL && destination->endpoints != NULL)
+        pool_warm(&proxy->pool, destination->endpoints, document->connection_pool.warm, &tls,
+                  &stay);
 }
 
 struct pool_tls destination_tls(const struct destination *destination)

@@ -47,6 +47,9 @@ void destination_follow(struct proxy *proxy, struct target *target,
 struct endpoint_set *destination_endpoints(struct proxy *proxy, struct target *target);
 /* Made at the first need; NULL when the target's name cannot be one, or without memory. */
 
+void destination_warm(struct proxy *proxy, const struct target *target);
+/* Now and then: connections that its policy wants to have ready. */
+
 struct pool_tls destination_tls(const struct destination *destination);
 
 #endif

@@ -75,12 +75,15 @@ struct chooser {
     const struct call *call;
     enum choice_rung rung;
     bool may_probe;
+    bool needs_room; /* for one more connection */
     mono_ns now;
 };
 
 static bool may_use(void *context, const struct candidate *candidate)
 {
     const struct chooser *chooser = context;
+    if (chooser->needs_room && !pool_has_room(CONTAINER_OF(candidate, struct endpoint, candidate)))
+        return false;
     return choice_may_use(chooser->call, chooser->rung, candidate->id, candidate->in_flight,
                           chooser->may_probe, chooser->now);
 }
@@ -121,8 +124,16 @@ static uint64_t candidate_of(struct call *call, bool may_probe, mono_ns now)
     struct endpoint_set *endpoints = host_endpoints(call);
     if (endpoints == NULL || !endpoint_set_use(endpoints))
         return CANDIDATE_UNKNOWN;
-    struct chooser chooser = {call, CHOICE_CAREFUL, may_probe, now};
+    struct chooser chooser = {.call = call,
+                              .may_probe = may_probe,
+                              .needs_room = endpoints->max_connections > 0,
+                              .now = now};
     const struct candidate *candidate = choose(&endpoints->balancer, &chooser);
+    if (candidate == NULL && chooser.needs_room) { /* the attempt will say that it has none */
+        chooser.needs_room = false;
+        chooser.rung = CHOICE_CAREFUL;
+        candidate = choose(&endpoints->balancer, &chooser);
+    }
     note_panic(call, candidate != NULL && chooser.rung == CHOICE_PANIC);
     return candidate ? candidate->id : CANDIDATE_NONE;
 }

@@ -64,6 +64,13 @@ static struct pool_tls tls_of(const struct attempt *attempt)
     return tls;
 }
 
+#define NO_ROOM "every endpoint has as many connections as connectionPool.maxConnections allows"
+
+static void fail_to_connect(struct attempt *attempt, enum err e)
+{
+    fail_later(attempt, REASON_OVERLOADED, e == ERR_FULL ? NO_ROOM : "no memory for a connection");
+}
+
 static void connect_endpoint(struct attempt *attempt)
 {
     struct h1_back *back;
@@ -71,10 +78,12 @@ static void connect_endpoint(struct attempt *attempt)
     attempt->state = ATTEMPT_CONNECTING;
     attempt->is_http2 = false;
     attempt->is_reused = false;
-    if (pool_connect(attempt->pool, attempt->endpoint, &tls, &back_handler, attempt, &back) == OK)
+    const enum err e =
+        pool_connect(attempt->pool, attempt->endpoint, &tls, &back_handler, attempt, &back);
+    if (e == OK)
         attempt->back = &back->base;
     else
-        fail_later(attempt, REASON_OVERLOADED, "no memory for a connection");
+        fail_to_connect(attempt, e);
 }
 
 static enum attempt_start begin_stream(struct attempt *attempt, struct h2_back *session)
@@ -94,10 +103,11 @@ static enum attempt_start join_session(struct attempt *attempt)
     const uint64_t refused = attempt->order.needs_fresh ? attempt->serial : 0;
     attempt->is_http2 = true;
     const struct pool_tls tls = tls_of(attempt);
-    struct h2_back *session =
-        pool_session(attempt->pool, attempt->endpoint, &tls, attempt->order.repeat, refused);
-    if (session == NULL) {
-        fail_later(attempt, REASON_OVERLOADED, "no memory for a connection");
+    struct h2_back *session;
+    const enum err e = pool_session(attempt->pool, attempt->endpoint, &tls, attempt->order.repeat,
+                                    refused, &session);
+    if (e != OK) {
+        fail_to_connect(attempt, e);
         return ATTEMPT_LATER;
     }
     attempt->is_reused = !h2_back_is_coming(session);
@@ -130,6 +140,12 @@ static enum attempt_start reach_endpoint(struct attempt *attempt)
     return started;
 }
 
+static bool has_room(void *context, const struct candidate *candidate)
+{
+    (void)context;
+    return pool_has_room(CONTAINER_OF(candidate, struct endpoint, candidate));
+}
+
 /* The balancer's choice, if it chose already (the gate was asked about that one), or a new one. */
 static struct endpoint *pick(struct attempt *attempt)
 {
@@ -140,6 +156,7 @@ static struct endpoint *pick(struct attempt *attempt)
         .rng = &loop->rng,
         .now = loop->now,
         .key = attempt->order.key,
+        .may_use = attempt->order.endpoints->max_connections > 0 ? has_room : NULL,
         .tried = attempt->tried,
         .tried_count = attempt->tried_count,
     };
@@ -158,7 +175,10 @@ static enum attempt_start go(struct attempt *attempt)
 {
     struct endpoint *endpoint = pick(attempt);
     if (endpoint == NULL) {
-        fail_later(attempt, REASON_NO_ENDPOINT, "no endpoint is left to try");
+        if (attempt->order.endpoints->balancer.count > 0)
+            fail_to_connect(attempt, ERR_FULL);
+        else
+            fail_later(attempt, REASON_NO_ENDPOINT, "no endpoint is left to try");
         return ATTEMPT_LATER;
     }
     take_endpoint(attempt, endpoint);

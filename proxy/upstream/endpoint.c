@@ -409,6 +409,7 @@ static bool is_usable(const struct endpoint_set *set)
 bool endpoint_set_use(struct endpoint_set *set)
 {
     CHECK_OBJ(set, SET_MAGIC);
+    set->used_at = set->loop->now;
     if (set->loop->now >= set->refresh_at && !discovery_is_asking(set->discovery)) {
         ask(set);
     }

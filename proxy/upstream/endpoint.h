@@ -86,7 +86,11 @@ struct endpoint_counts {
 
 struct endpoint_set {
     uint32_t magic;
-    int family; /* AF_ of the members in `usable` that were found */
+    uint32_t max_connections; /* to each; 0: no limit */
+    mono_ns used_at;          /* when a call used it last */
+    bool was_used;            /* a connection to one of them served a call */
+    bool speaks_http2;        /* the last that did was of HTTP/2 */
+    int family;               /* AF_ of the members in `usable` that were found */
     struct loop *loop;
     struct resolver *resolver;
     struct discovery *discovery;

@@ -2,6 +2,7 @@
 #include "upstream/pool.h"
 
 #include "base/check.h"
+#include "upstream/pool_own.h"
 
 #include <stdlib.h>
 
@@ -9,13 +10,7 @@
     (1 * NS_PER_S) /* for a connection that nobody waits for any more to come */
 #define POOL_SESSION_IDLE (60 * NS_PER_S) /* before the first call on it has said its poolIdle */
 
-struct pool_slot {        /* endpoint->pool */
-    struct list idle;     /* h1_back.pool_link, last used first */
-    struct list sessions; /* h2_back.slot_link, oldest first */
-    uint32_t count;
-};
-
-static struct pool_slot *slot_of(struct endpoint *endpoint)
+struct pool_slot *pool_slot_of(struct endpoint *endpoint)
 {
     if (endpoint->pool == NULL) {
         struct pool_slot *slot = calloc(1, sizeof *slot);
@@ -30,7 +25,7 @@ static struct pool_slot *slot_of(struct endpoint *endpoint)
 
 static void take_out(struct pool *pool, struct h1_back *back)
 {
-    struct pool_slot *slot = slot_of(back->endpoint);
+    struct pool_slot *slot = pool_slot_of(back->endpoint);
     list_remove(&back->pool_link);
     list_remove(&back->idle_link);
     slot->count--;
@@ -54,11 +49,25 @@ static void idle_failed(struct back *back, enum reason reason, const char *detai
 
 static const struct back_handler idle_handler = {.on_failed = idle_failed};
 
+static void note_open(struct pool *pool, struct endpoint *endpoint)
+{
+    struct pool_slot *slot = endpoint->pool;
+    pool->open_count++;
+    slot->open_count++;
+}
+
+static void note_gone(struct pool *pool, struct endpoint *endpoint)
+{
+    struct pool_slot *slot = endpoint->pool;
+    pool->open_count--;
+    slot->open_count--;
+}
+
 static void on_gone(struct h1_back *back)
 {
     struct pool *pool = back->gone_context;
     struct endpoint *endpoint = back->endpoint;
-    pool->open_count--;
+    note_gone(pool, endpoint);
     back->endpoint = NULL;
     endpoint_unref(&endpoint);
 }
@@ -104,10 +113,12 @@ void pool_init(struct pool *pool, struct codec *codec)
     *pool = (struct pool){.codec = codec};
     list_init(&pool->idle);
     list_init(&pool->sessions);
+    list_init(&pool->warming);
 }
 
 void pool_fini(struct pool *pool)
 {
+    pool_warm_end(pool);
     LIST_FOREACH_SAFE (link, following, &pool->idle)
         drop(pool, CONTAINER_OF(link, struct h1_back, idle_link));
     LIST_FOREACH_SAFE (link, following, &pool->sessions)
@@ -148,6 +159,61 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, uint64_
     return NULL;
 }
 
+/* ---- how many there may be ---- */
+
+static bool is_full(const struct endpoint *endpoint)
+{
+    const struct pool_slot *slot = endpoint->pool;
+    const uint32_t most = endpoint->set ? endpoint->set->max_connections : 0;
+    return most > 0 && slot != NULL && slot->open_count >= most;
+}
+
+static struct h2_back *find_unused(const struct pool_slot *slot)
+{
+    LIST_FOREACH (link, &slot->sessions) {
+        struct h2_back *session = CONTAINER_OF(link, struct h2_back, slot_link);
+        if (is_unused(session) && session->session.state == H2_OPEN)
+            return session;
+    }
+    return NULL;
+}
+
+/* A connection that nobody uses makes room for one that somebody needs: what was wanted of this
+ * endpoint's connections may have changed. */
+static enum err make_room(struct pool *pool, struct endpoint *endpoint)
+{
+    struct pool_slot *slot = pool_slot_of(endpoint);
+    struct h2_back *unused;
+    if (slot == NULL)
+        return ERR_NO_MEMORY;
+    if (!is_full(endpoint))
+        return OK;
+    if (!list_is_empty(&slot->idle))
+        drop(pool, CONTAINER_OF(list_last(&slot->idle), struct h1_back, pool_link));
+    else if ((unused = find_unused(slot)) != NULL)
+        h2_back_end(unused);
+    else
+        return ERR_FULL;
+    return OK;
+}
+
+bool pool_has_room(const struct endpoint *endpoint)
+{
+    if (!is_full(endpoint))
+        return true;
+    const struct pool_slot *slot = endpoint->pool;
+    if (!list_is_empty(&slot->idle))
+        return true;
+    LIST_FOREACH (link, &slot->sessions) {
+        const struct h2_back *session = CONTAINER_OF(link, struct h2_back, slot_link);
+        if (h2_back_room(session) > 0 || h2_back_is_coming(session))
+            return true;
+    }
+    return false;
+}
+
+/* ---- new ones ---- */
+
 static uint16_t draw_age(const struct pool *pool)
 {
     return (uint16_t)(900 + rng_below(&pool->codec->loop->rng, 201));
@@ -176,8 +242,10 @@ enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct
 {
     struct h1_back *back;
     struct tls_order order;
-    const enum err e = h1_back_connect(pool->codec, &endpoint->address,
-                                       order_of(pool, endpoint, tls, &order), handler, user, &back);
+    enum err e = make_room(pool, endpoint);
+    if (e == OK)
+        e = h1_back_connect(pool->codec, &endpoint->address, order_of(pool, endpoint, tls, &order),
+                            handler, user, &back);
     if (e != OK)
         return e;
     back->tls_settings = tls->settings;
@@ -186,7 +254,7 @@ enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct
     back->endpoint = endpoint_ref(endpoint);
     back->on_gone = on_gone;
     back->gone_context = pool;
-    pool->open_count++;
+    note_open(pool, endpoint);
     pool->connects++;
     *out = back;
     return OK;
@@ -200,16 +268,33 @@ static dur_ns idle_time(const struct h1_back *back, dur_ns most)
     return dur_min(most, peers > NS_PER_S ? peers - NS_PER_S : 0);
 }
 
+/* What pool_warm goes by. */
+static void note_use(struct endpoint *endpoint, bool is_http2)
+{
+    if (endpoint->set == NULL)
+        return;
+    endpoint->set->was_used = true;
+    endpoint->set->speaks_http2 = is_http2;
+}
+
 void pool_release(struct pool *pool, struct h1_back **taken, const struct pool_stay *stay)
 {
+    note_use((*taken)->endpoint, false);
+    if (h1_back_may_persist(*taken))
+        pool_keep(pool, taken, stay);
+    else
+        h1_back_close(taken);
+}
+
+void pool_keep(struct pool *pool, struct h1_back **taken, const struct pool_stay *stay)
+{
     struct h1_back *back = *taken;
-    struct endpoint *endpoint = back->endpoint;
+    const struct endpoint *endpoint = back->endpoint;
     const mono_ns now = pool->codec->loop->now;
     const mono_ns retires_at = retirement(back->born_at, back->age_permille, stay->max_age);
     const mono_ns expires_at = mono_min(mono_add(now, idle_time(back, stay->idle)), retires_at);
-    struct pool_slot *slot = slot_of(endpoint);
-    if (!h1_back_may_persist(back) || !endpoint->is_listed || expires_at <= now || slot == NULL ||
-        slot->count >= POOL_IDLE_PER_ENDPOINT) {
+    struct pool_slot *slot = endpoint->pool;
+    if (!endpoint->is_listed || expires_at <= now || slot->count >= POOL_IDLE_PER_ENDPOINT) {
         h1_back_close(taken);
         return;
     }
@@ -255,7 +340,7 @@ static void session_gone(struct h2_back *session)
     struct endpoint *endpoint = session->endpoint;
     list_remove(&session->slot_link);
     list_remove(&session->pool_link);
-    pool->open_count--;
+    note_gone(pool, endpoint);
     session->endpoint = NULL;
     endpoint_unref(&endpoint);
 }
@@ -275,29 +360,32 @@ static void join(struct pool *pool, struct endpoint *endpoint, struct h2_back *s
     session->age_permille = draw_age(pool);
     list_append(&slot->sessions, &session->slot_link);
     list_append(&pool->sessions, &session->pool_link);
-    pool->open_count++;
+    note_use(endpoint, true);
+    note_open(pool, endpoint);
 }
 
-static struct h2_back *new_session(struct pool *pool, struct endpoint *endpoint,
-                                   const struct pool_tls *tls)
+static enum err new_session(struct pool *pool, struct endpoint *endpoint,
+                            const struct pool_tls *tls, struct h2_back **out)
 {
     const struct h2_back_options options = session_options(pool);
-    struct h2_back *session;
     struct tls_order order;
-    if (h2_back_connect(pool->codec, &endpoint->address, order_of(pool, endpoint, tls, &order),
-                        &options, &session) != OK)
-        return NULL;
-    session->tls_settings = tls->settings;
+    enum err e = make_room(pool, endpoint);
+    if (e == OK)
+        e = h2_back_connect(pool->codec, &endpoint->address, order_of(pool, endpoint, tls, &order),
+                            &options, out);
+    if (e != OK)
+        return e;
+    (*out)->tls_settings = tls->settings;
     pool->connects++;
-    join(pool, endpoint, session);
-    return session;
+    join(pool, endpoint, *out);
+    return OK;
 }
 
 enum err pool_adopt_session(struct pool *pool, struct endpoint *endpoint, int fd)
 {
     const struct h2_back_options options = session_options(pool);
     struct h2_back *session;
-    if (slot_of(endpoint) == NULL)
+    if (pool_slot_of(endpoint) == NULL)
         return ERR_NO_MEMORY;
     const enum err e = h2_back_adopt(pool->codec, fd, &options, &session);
     if (e == OK)
@@ -311,7 +399,7 @@ enum err pool_turn_session(struct pool *pool, struct endpoint *endpoint, struct 
     struct h1_back *back = *taken;
     struct h2_back *session;
     *taken = NULL;
-    const bool has_slot = slot_of(endpoint) != NULL;
+    const bool has_slot = pool_slot_of(endpoint) != NULL;
     const enum err e =
         has_slot ? h2_back_turn(pool->codec, &back->stream, &options, &session) : ERR_NO_MEMORY;
     if (e == OK) {
@@ -334,13 +422,13 @@ static bool has_died(struct pool *pool, struct h2_back *session, enum repeat rep
     return true;
 }
 
-struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint,
-                             const struct pool_tls *tls, enum repeat repeat, uint64_t refused)
+enum err pool_session(struct pool *pool, struct endpoint *endpoint, const struct pool_tls *tls,
+                      enum repeat repeat, uint64_t refused, struct h2_back **out)
 {
-    struct pool_slot *slot = slot_of(endpoint);
+    struct pool_slot *slot = pool_slot_of(endpoint);
     struct h2_back *coming = NULL;
     if (slot == NULL)
-        return NULL;
+        return ERR_NO_MEMORY;
     LIST_FOREACH_SAFE (link, following, &slot->sessions) {
         struct h2_back *session = CONTAINER_OF(link, struct h2_back, slot_link);
         if (session->serial == refused || session->tls_settings != tls->settings)
@@ -349,10 +437,12 @@ struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint,
             coming = coming ? coming : session;
         else if (h2_back_room(session) > 0 && !has_died(pool, session, repeat)) {
             pool->reuses++;
-            return session;
+            *out = session;
+            return OK;
         }
     }
-    return coming ? coming : new_session(pool, endpoint, tls);
+    *out = coming;
+    return coming ? OK : new_session(pool, endpoint, tls, out);
 }
 
 void pool_leave_session(struct h2_back *session)

@@ -30,6 +30,7 @@ enum repeat {                   /* what it means for a call that its connection 
 };
 
 #define POOL_SAFE_IDLE (1 * NS_PER_S)
+#define POOL_WARM_TIME (600 * NS_PER_S)
 #define POOL_IDLE_PER_ENDPOINT 1024 /* bound on what a burst of calls leaves behind */
 
 struct pool_tls { /* how a connection to an endpoint is to speak; zero: in clear text */
@@ -49,6 +50,7 @@ struct pool {
     struct tls_engine *tls; /* borrowed; NULL: no endpoint speaks TLS */
     struct list idle;       /* h1_back.idle_link, oldest first */
     struct list sessions;   /* h2_back.pool_link: all connections of HTTP/2 */
+    struct list warming;    /* connections on their way that no call has asked for (pool_warm.c) */
     uint32_t idle_count;
     uint32_t open_count; /* all connections, idle or in use */
     uint64_t connects;
@@ -71,7 +73,10 @@ struct h1_back *pool_lease(struct pool *pool, struct endpoint *endpoint, uint64_
 enum err pool_connect(struct pool *pool, struct endpoint *endpoint, const struct pool_tls *tls,
                       const struct back_handler *handler, void *user,
                       struct h1_back **out) MUST_CHECK;
-/* A new one; ERR_NO_MEMORY. */
+/* A new one; ERR_FULL: the endpoint has as many as it may, all in use; ERR_NO_MEMORY. */
+
+bool pool_has_room(const struct endpoint *endpoint);
+/* Could a call get a connection to it now? Cheap where there is no limit. */
 
 void pool_release(struct pool *pool, struct h1_back **back, const struct pool_stay *stay);
 /* Consumes a connection after its response: keeps it when it may serve again, else closes it.
@@ -80,11 +85,11 @@ void pool_release(struct pool *pool, struct h1_back **back, const struct pool_st
 void pool_set_stay(struct h2_back *session, const struct pool_stay *stay);
 /* The same for a connection that calls share: as the last of them says. */
 
-struct h2_back *pool_session(struct pool *pool, struct endpoint *endpoint,
-                             const struct pool_tls *tls, enum repeat repeat, uint64_t refused);
+enum err pool_session(struct pool *pool, struct endpoint *endpoint, const struct pool_tls *tls,
+                      enum repeat repeat, uint64_t refused, struct h2_back **out) MUST_CHECK;
 /* A connection of HTTP/2 that has room for a stream, or else one that is coming (see h2_back_wait):
  * the first that there is, so that further ones are left alone and can go; a new one where there is
- * none. Never the one with the serial `refused`. NULL without memory. */
+ * none. Never the one with the serial `refused`. Errors as of pool_connect. */
 
 enum err pool_adopt_session(struct pool *pool, struct endpoint *endpoint, int fd) MUST_CHECK;
 /* A connected socket on which nothing was said yet becomes such a connection. On an error it stays
@@ -98,6 +103,13 @@ enum err pool_turn_session(struct pool *pool, struct endpoint *endpoint,
 void pool_leave_session(struct h2_back *session);
 /* Who waited for it gave up: one that nobody waits for ends when it has not come within a second,
  * so that calls which are cancelled early do not each have a connection made. */
+
+void pool_warm(struct pool *pool, struct endpoint_set *set, uint32_t wanted,
+               const struct pool_tls *tls, const struct pool_stay *stay);
+/* Makes the connections that are missing to have `wanted` idle ones to each endpoint in use (of
+ * HTTP/2: one), of the kind that calls had last; none where no call has been for POOL_WARM_TIME. To
+ * be told now and then, such as every second; where a connect fails it waits longer and longer, up
+ * to 30 s. */
 
 void pool_sweep(struct pool *pool, mono_ns now);
 /* Closes what has been idle long enough. */

@@ -271,3 +271,114 @@ Test(pool, gives_no_connection_that_has_grown_too_old_meanwhile)
     cr_assert_null(lease(REPEAT_PAID));
     UNTIL(bench.pool.open_count == 0);
 }
+
+/* ---- how many there may be ---- */
+
+static enum err connect_one(struct h1_back **back)
+{
+    const struct pool_tls clear = {.client = NULL};
+    return pool_connect(&bench.pool, upstream_bench_endpoint(&bench), &clear, &handler, NULL, back);
+}
+
+Test(pool, makes_no_more_connections_than_there_may_be)
+{
+    struct h1_back *more = NULL;
+    struct endpoint *endpoint = upstream_bench_endpoint(&bench);
+    bench.set->max_connections = 1;
+    cr_assert(pool_has_room(endpoint));
+    struct h1_back *back = served(BENCH_OK);
+    cr_assert_not(pool_has_room(endpoint));
+    cr_assert_eq(connect_one(&more), ERR_FULL);
+    h1_back_close(&back);
+    UNTIL(bench.pool.open_count == 0);
+    cr_assert(pool_has_room(endpoint));
+}
+
+Test(pool, gives_up_an_idle_connection_for_one_that_is_needed)
+{
+    struct h1_back *more = NULL;
+    bench.set->max_connections = 1;
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, &(struct pool_stay){.idle = NS_PER_S});
+    cr_assert(pool_has_room(upstream_bench_endpoint(&bench)));
+    cr_assert_eq(connect_one(&more), OK, "the idle one may be of no use for this call");
+    cr_assert_eq(bench.pool.idle_count, 0);
+    h1_back_close(&more);
+}
+
+/* ---- ready before they are needed ---- */
+
+static const struct pool_stay minute = {.idle = 60 * NS_PER_S};
+
+static void warm(uint32_t wanted)
+{
+    const struct pool_tls clear = {.client = NULL};
+    pool_warm(&bench.pool, bench.set, wanted, &clear, &minute);
+}
+
+static void use_once(void)
+{
+    cr_assert(endpoint_set_use(bench.set));
+    struct h1_back *back = served(BENCH_OK);
+    pool_release(&bench.pool, &back, &minute);
+}
+
+Test(pool, makes_nothing_ready_before_the_first_call_and_long_after_the_last)
+{
+    warm(3);
+    cr_assert_eq(bench.pool.open_count, 0u);
+    use_once();
+    bench.set->used_at -= POOL_WARM_TIME;
+    warm(3);
+    cr_assert_eq(bench.pool.open_count, 1u);
+}
+
+Test(pool, makes_the_connections_ready_that_are_missing)
+{
+    use_once();
+    warm(3);
+    cr_assert_eq(bench.pool.open_count, 3u);
+    warm(3);
+    cr_assert_eq(bench.pool.open_count, 3u, "two are on their way");
+    UNTIL(bench.pool.idle_count == 3);
+    warm(3);
+    cr_assert_eq(bench.pool.open_count, 3u);
+    struct h1_back *back = lease(REPEAT_PAID);
+    cr_assert_not_null(back);
+    h1_back_close(&back);
+}
+
+Test(pool, makes_no_more_ready_than_there_may_be)
+{
+    use_once();
+    bench.set->max_connections = 2;
+    warm(5);
+    UNTIL(bench.pool.idle_count == 2);
+    warm(5);
+    cr_assert_eq(bench.pool.open_count, 2u);
+}
+
+Test(pool, pauses_longer_and_longer_where_nothing_can_be_made_ready)
+{
+    use_once();
+    close(bench.wire.listener);
+    bench.wire.listener = -1;
+    for (dur_ns pause = NS_PER_S; pause <= 4 * NS_PER_S; pause *= 2) {
+        warm(2);
+        UNTIL(bench.pool.open_count == 1);
+        const mono_ns now = bench.wire.loop->now;
+        warm(2);
+        cr_assert_eq(bench.pool.open_count, 1u, "not yet again");
+        bench.wire.loop->now = mono_add(now, pause);
+        warm(2);
+        cr_assert_eq(bench.pool.open_count, 2u);
+        UNTIL(bench.pool.open_count == 1);
+    }
+}
+
+Test(pool, gives_up_what_is_on_its_way_at_the_end)
+{
+    use_once();
+    warm(3);
+    cr_assert_eq(bench.pool.open_count, 3u);
+}
