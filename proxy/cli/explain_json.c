@@ -195,7 +195,9 @@ void explain_call_json(const struct explained *explained, FILE *out)
     text_put(&text, ",\n\"fields\":{");
     for (int family = 0; family < POLICY_FAMILY_COUNT; family++)
         effective_family(explained->policy, (enum policy_family)family, put_field, &sheet);
-    effective_load_balancer(explained->policy, put_field, &sheet);
+    for (size_t i = 0; i < EFFECTIVE_UPSTREAM_BLOCKS; i++)
+        if (effective_upstream_name(explained->document, i) != NULL)
+            effective_upstream(explained->document, explained->policy, i, put_field, &sheet);
     put_instances(explained, &text);
     put_worst(explained, &text);
     text_put(&text, "}\n");

@@ -94,6 +94,19 @@ static const char *instance_of(const struct explained *explained, enum policy_fa
     return is_own ? "the rule's own" : "the target's";
 }
 
+/* What is absent is off, and a page long. */
+static void put_upstream(const struct explained *explained, FILE *out)
+{
+    for (size_t i = 0; i < EFFECTIVE_UPSTREAM_BLOCKS; i++) {
+        const char *name = effective_upstream_name(explained->document, i);
+        if (name == NULL || (i > 0 && node_get(explained->spec_node, name) == NULL))
+            continue;
+        struct sheet sheet = {out, explained, strlen(name)};
+        fprintf(out, "\n%s\n", name);
+        effective_upstream(explained->document, explained->policy, i, put_field, &sheet);
+    }
+}
+
 static void put_fields(const struct explained *explained, FILE *out)
 {
     static const char *const nouns[] = {[POLICY_FAMILY_CIRCUIT_BREAKER] = "circuit",
@@ -109,9 +122,7 @@ static void put_fields(const struct explained *explained, FILE *out)
         fputc('\n', out);
         effective_family(explained->policy, family, put_field, &sheet);
     }
-    struct sheet sheet = {out, explained, strlen("loadBalancer")};
-    fputs("\nloadBalancer\n", out);
-    effective_load_balancer(explained->policy, put_field, &sheet);
+    put_upstream(explained, out);
 }
 
 /* ---- the worst case ---- */

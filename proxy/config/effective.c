@@ -326,14 +326,42 @@ void effective_family(const struct policy *policy, enum policy_family family,
                 (const char *)policy + policy_families[family].offset);
 }
 
-void effective_load_balancer(const struct policy *policy, effective_visitor visit, void *context)
+struct upstream_block {
+    const struct block *block;
+    size_t offset; /* in struct document */
+};
+
+static const struct upstream_block upstream_blocks[EFFECTIVE_UPSTREAM_BLOCKS] = {
+    {&load_balancer_block, offsetof(struct document, policy.load_balancer)},
+    {&discovery_block, offsetof(struct document, discovery)},
+    {&health_check_block, offsetof(struct document, health_check)},
+    {&connection_pool_block, offsetof(struct document, connection_pool)},
+    {&tls_block, offsetof(struct document, tls)},
+};
+
+/* It holds for hosts that no document names, too. */
+static bool is_everybodys(size_t index)
 {
+    return upstream_blocks[index].block == &load_balancer_block;
+}
+
+const char *effective_upstream_name(const struct document *document, size_t index)
+{
+    return document != NULL || is_everybodys(index) ? upstream_blocks[index].block->name : NULL;
+}
+
+void effective_upstream(const struct document *document, const struct policy *policy, size_t index,
+                        effective_visitor visit, void *context)
+{
+    const struct upstream_block *of = &upstream_blocks[index];
     struct walk walk;
     walk.visit = visit;
     walk.context = context;
     walk.path_len = 0;
-    push(&walk, load_balancer_block.name);
-    visit_block(&walk, &load_balancer_block, &policy->load_balancer);
+    push(&walk, of->block->name);
+    visit_block(&walk, of->block,
+                is_everybodys(index) ? (const void *)&policy->load_balancer
+                                     : (const void *)((const char *)document + of->offset));
 }
 
 static const struct block *spec_of(const struct block *document)

@@ -34,8 +34,15 @@ void effective_family(const struct policy *policy, enum policy_family family,
                       effective_visitor visit, void *context);
 /* The fields of one of the six blocks, in the order of its table. */
 
-void effective_load_balancer(const struct policy *policy, effective_visitor visit, void *context);
-/* Of the block that a document has and its rules have not. */
+#define EFFECTIVE_UPSTREAM_BLOCKS 5
+
+const char *effective_upstream_name(const struct document *document, size_t index);
+/* Of the blocks that a document has and its rules have not: loadBalancer, discovery, healthCheck,
+ * connectionPool, tls. NULL: without a document (NULL) there is no such block. */
+
+void effective_upstream(const struct document *document, const struct policy *policy, size_t index,
+                        effective_visitor visit, void *context);
+/* The fields of one that has a name; `policy` is the call's. */
 
 void effective_document(const struct document *document, effective_visitor visit, void *context);
 /* "protocol", and then the blocks. */

@@ -23,6 +23,7 @@ void discovery_finish(struct decoder *decoder, const struct node *node, void *ou
 
 void connection_pool_finish(struct decoder *decoder, const struct node *node, void *out,
                             bool is_good);
+void health_check_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 void tls_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 void rate_limit_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 /* `burst` left out is `requests`; the arithmetic of the bucket must fit into 63 bits. */

@@ -160,6 +160,13 @@ static bool rules_decode(struct decoder *decoder, const struct node *spec,
     return is_good;
 }
 
+static void note_health_check(struct decoder *decoder, const struct node *spec,
+                              struct document *document)
+{
+    const struct node *node = node_get(spec, health_check_block.name);
+    document->health_check_at = node ? decode_at(decoder, node->key_line) : "";
+}
+
 static void note_tls(struct decoder *decoder, const struct node *spec, struct document *document)
 {
     const struct node *tls = node_get(spec, tls_block.name);
@@ -184,6 +191,7 @@ bool policy_document_decode(struct decoder *decoder, const struct node *root,
     document->namespace = document->namespace ? document->namespace : "";
     note_families(decoder, spec, &document->policy);
     note_tls(decoder, spec, document);
+    note_health_check(decoder, spec, document);
     decoder->is_partial = !is_good;
     is_good &= rules_decode(decoder, spec, document);
     decoder->is_partial = false;

@@ -24,6 +24,7 @@ extern const struct block outlier_block;
 extern const struct block tls_block;             /* struct tls_config */
 extern const struct block discovery_block;       /* struct discovery_config */
 extern const struct block connection_pool_block; /* struct connection_pool_config */
+extern const struct block health_check_block;    /* struct health_check_config */
 extern const struct block load_balancer_block;   /* of a document alone */
 extern const struct family policy_families[POLICY_FAMILY_COUNT];
 extern const struct block policy_document_block; /* struct document */

@@ -16,6 +16,7 @@
 #include "config/protocol.h"
 #include "config/proxy_config.h"
 #include "config/tls_config.h"
+#include "policy/health_check.h"
 #include "policy/policy.h"
 
 #include <stdbool.h>
@@ -71,6 +72,8 @@ struct document {
     enum protocol protocol;
     struct discovery_config discovery;
     struct connection_pool_config connection_pool;
+    struct health_check_config health_check;
+    const char *health_check_at; /* "file:line" of the block; "" = none */
     struct tls_config tls;
     uint32_t tls_line; /* of the block's key; 0: there is none */
     uint32_t tls_column;

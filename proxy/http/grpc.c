@@ -42,6 +42,16 @@ int grpc_status_from(struct span value)
     return (int)status;
 }
 
+int grpc_status_in(struct span lines)
+{
+    struct span name;
+    struct span value;
+    while (bytes_next_line(&lines, &name, &value))
+        if (span_is_nocase(name, SPAN("grpc-status")))
+            return grpc_status_from(value);
+    return GRPC_UNKNOWN;
+}
+
 int grpc_status_from_http(int status)
 {
     switch (status) {

@@ -16,6 +16,9 @@ int grpc_status_from(struct span value);
 
 #define GRPC_UNKNOWN 2
 
+int grpc_status_in(struct span lines);
+/* Of "grpc-status: 14 CRLF" among trailer lines; UNKNOWN where there is none. */
+
 int grpc_status_from_http(int status);
 /* What an answer without grpc-status means by its HTTP status (gRPC's http-grpc-status-mapping). */
 

@@ -252,17 +252,6 @@ static void on_body(struct attempt *attempt, struct span bytes)
     proxy_perform(request->proxy);
 }
 
-/* "grpc-status: 14 CRLF" among trailer lines; UNKNOWN where there is none. */
-static int grpc_status_in(struct span lines)
-{
-    struct span name;
-    struct span value;
-    while (bytes_next_line(&lines, &name, &value))
-        if (span_is_nocase(name, SPAN("grpc-status")))
-            return grpc_status_from(value);
-    return GRPC_UNKNOWN;
-}
-
 static void on_end(struct attempt *attempt, struct span trailers)
 {
     struct request *request = request_from(attempt);

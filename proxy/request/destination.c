@@ -24,6 +24,7 @@ void destination_free(struct target *target)
     target->user = NULL;
     if (destination == NULL)
         return;
+    health_end(&destination->health);
     if (destination->endpoints != NULL)
         endpoint_set_free(&destination->endpoints);
     tls_client_unref(&destination->tls);
@@ -57,11 +58,13 @@ static void balance(struct endpoint_set *endpoints, const struct target *target)
     endpoints->balancer.cfg = (struct balancer_config){cfg->algorithm, cfg->slow_start};
 }
 
-/* And how many connections there may be to it. */
-static void limit(struct endpoint_set *endpoints, const struct document *document)
+/* And how many connections there may be to it, and whether it must be healthy. */
+static void limit(struct endpoint_set *endpoints, const struct destination *destination)
 {
+    const struct document *document = destination->document;
     const uint32_t most = document ? document->connection_pool.max_connections : UINT32_MAX;
     endpoints->max_connections = most != UINT32_MAX ? most : 0;
+    endpoints->refuses_unhealthy = health_is_refusing(destination->health);
 }
 
 static struct endpoint_set *make_endpoints(struct proxy *proxy, struct destination *destination,
@@ -75,7 +78,7 @@ static struct endpoint_set *make_endpoints(struct proxy *proxy, struct destinati
         endpoint_set_free(&endpoints);
         return NULL;
     }
-    limit(endpoints, destination->document);
+    limit(endpoints, destination);
     snprintf(destination->server_name, sizeof destination->server_name, "%.*s", SPAN_ARGS(host));
     return endpoints;
 }
@@ -97,7 +100,7 @@ struct endpoint_set *destination_endpoints(struct proxy *proxy, struct target *t
 static void follow_endpoints(const struct destination *destination, const struct target *target)
 {
     balance(destination->endpoints, target);
-    limit(destination->endpoints, destination->document);
+    limit(destination->endpoints, destination);
     if (discover(destination->endpoints, destination->document) != OK)
         log_event(LOG_ERROR, "discovery_failed",
                   LOG_TEXT("no memory for the new addresses: the old ones stay until a reload"),
@@ -115,11 +118,12 @@ void destination_follow(struct proxy *proxy, struct target *target, const struct
     destination->document = document;
     destination->tls = client;
     destination->tls_settings = entry ? entry->settings : 0;
+    health_follow(&destination->health, proxy, target, document);
     if (destination->endpoints != NULL)
         follow_endpoints(destination, target);
 }
 
-void destination_warm(struct proxy *proxy, const struct target *target)
+static void warm(struct proxy *proxy, const struct target *target)
 {
     const struct destination *destination = destination_of(target);
     const struct document *document = destination->document;
@@ -129,6 +133,22 @@ void destination_warm(struct proxy *proxy, const struct target *target)
     if (document != NULL && destination->endpoints != NULL)
         pool_warm(&proxy->pool, destination->endpoints, document->connection_pool.warm, &tls,
                   &stay);
+}
+
+void destination_sweep(struct proxy *proxy, const struct target *target)
+{
+    warm(proxy, target);
+    health_sweep(destination_of(target)->health);
+}
+
+/* Where to dial is not asked of a document that is gone. */
+void destination_part(struct proxy *proxy, struct target *target)
+{
+    struct destination *destination = target->user;
+    if (!target_is_idle(target))
+        (void)destination_endpoints(proxy, target);
+    health_end(&destination->health);
+    destination->document = NULL;
 }
 
 struct pool_tls destination_tls(const struct destination *destination)

@@ -10,6 +10,7 @@
 #include "call/target.h"
 #include "config/policy_set.h"
 #include "net/tls_client.h"
+#include "request/health.h"
 #include "telemetry/metrics.h"
 #include "upstream/pool.h"
 
@@ -24,6 +25,7 @@ struct destination {
     const struct document *document; /* of the snapshot in force; NULL = none */
     struct tls_client *tls;          /* NULL: in clear text */
     uint64_t tls_settings;
+    struct health_checks *health;          /* NULL: none */
     bool is_in_panic;                      /* every endpoint was ejected when one was chosen last */
     char server_name[RESOLVER_NAME_BYTES]; /* the target's host, as TLS wants it; made with
                                               `endpoints` */
@@ -47,8 +49,11 @@ void destination_follow(struct proxy *proxy, struct target *target,
 struct endpoint_set *destination_endpoints(struct proxy *proxy, struct target *target);
 /* Made at the first need; NULL when the target's name cannot be one, or without memory. */
 
-void destination_warm(struct proxy *proxy, const struct target *target);
-/* Now and then: connections that its policy wants to have ready. */
+void destination_sweep(struct proxy *proxy, const struct target *target);
+/* Now and then: connections that its policy wants to have ready, checks of its endpoints. */
+
+void destination_part(struct proxy *proxy, struct target *target);
+/* No document applies to it any more: it serves the calls that it has. */
 
 struct pool_tls destination_tls(const struct destination *destination);
 

@@ -88,7 +88,20 @@ static bool may_use(void *context, const struct candidate *candidate)
                           chooser->may_probe, chooser->now);
 }
 
-static const struct candidate *choose(struct balancer *balancer, struct chooser *chooser)
+static const struct candidate *go_down(struct balancer *balancer, struct chooser *chooser,
+                                       const struct balancer_query *query)
+{
+    const struct candidate *candidate = NULL;
+    for (chooser->rung = CHOICE_CAREFUL; candidate == NULL && chooser->rung < CHOICE_RUNGS;
+         chooser->rung++)
+        if (choice_has_rung(chooser->call->lane, chooser->rung))
+            candidate = balancer_pick(balancer, query);
+    chooser->rung--;
+    return candidate;
+}
+
+static const struct candidate *choose(struct balancer *balancer, struct chooser *chooser,
+                                      bool takes_unhealthy)
 {
     const struct request *request = request_of(chooser->call);
     const struct balancer_query query = {.rng = chooser->call->engine->rng,
@@ -96,14 +109,24 @@ static const struct candidate *choose(struct balancer *balancer, struct chooser 
                                          .key = host_balancer_key(chooser->call),
                                          .may_use = may_use,
                                          .context = chooser,
+                                         .takes_unhealthy = takes_unhealthy,
                                          .tried = request->attempt.tried,
                                          .tried_count = request->attempt.tried_count};
-    const struct candidate *candidate = NULL;
-    for (; candidate == NULL && chooser->rung < CHOICE_RUNGS; chooser->rung++)
-        if (choice_has_rung(chooser->call->lane, chooser->rung))
-            candidate = balancer_pick(balancer, &query);
-    chooser->rung--;
-    return candidate;
+    return go_down(balancer, chooser, &query);
+}
+
+/* What is left where nothing is quite right. CANDIDATE_UNKNOWN: the attempt will say why it cannot
+ * be made, which is for no breaker to say. */
+static uint64_t make_do(struct endpoint_set *endpoints, struct chooser *chooser,
+                        const struct candidate **candidate)
+{
+    if (!endpoints->refuses_unhealthy)
+        *candidate = choose(&endpoints->balancer, chooser, true);
+    if (*candidate != NULL)
+        return (*candidate)->id;
+    chooser->needs_room = false;
+    const bool is_for_us = choose(&endpoints->balancer, chooser, true) != NULL;
+    return is_for_us ? CANDIDATE_UNKNOWN : CANDIDATE_NONE;
 }
 
 /* Said once, when it begins. */
@@ -128,14 +151,11 @@ static uint64_t candidate_of(struct call *call, bool may_probe, mono_ns now)
                               .may_probe = may_probe,
                               .needs_room = endpoints->max_connections > 0,
                               .now = now};
-    const struct candidate *candidate = choose(&endpoints->balancer, &chooser);
-    if (candidate == NULL && chooser.needs_room) { /* the attempt will say that it has none */
-        chooser.needs_room = false;
-        chooser.rung = CHOICE_CAREFUL;
-        candidate = choose(&endpoints->balancer, &chooser);
-    }
+    const struct candidate *candidate = choose(&endpoints->balancer, &chooser, false);
+    const uint64_t id =
+        candidate != NULL ? candidate->id : make_do(endpoints, &chooser, &candidate);
     note_panic(call, candidate != NULL && chooser.rung == CHOICE_PANIC);
-    return candidate ? candidate->id : CANDIDATE_NONE;
+    return id;
 }
 
 static void on_chosen(struct call *call)

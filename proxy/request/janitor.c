@@ -88,19 +88,19 @@ static void watch_drain(struct proxy *proxy)
     loop_stop(proxy->loop);
 }
 
-static void warm_targets(struct proxy *proxy)
+static void sweep_targets(struct proxy *proxy)
 {
     if (proxy->drain != DRAIN_NONE)
         return;
     LIST_FOREACH (link, &proxy->targets.by_age)
-        destination_warm(proxy, CONTAINER_OF(link, struct target, age_link));
+        destination_sweep(proxy, CONTAINER_OF(link, struct target, age_link));
 }
 
 static void on_round(struct timer *timer, mono_ns now)
 {
     struct proxy *proxy = CONTAINER_OF(timer, struct proxy, janitor);
     pool_sweep(&proxy->pool, now);
-    warm_targets(proxy);
+    sweep_targets(proxy);
     connections_sweep(proxy, DOWNSTREAM_IDLE);
     watch_memory(proxy);
     watch_drain(proxy);

@@ -254,6 +254,7 @@ static void swap_target(struct proxy *proxy, struct target *target)
         destination_follow(proxy, target, document);
         return;
     }
+    destination_part(proxy, target);
     target_table_drop(&proxy->targets, target);
 }
 

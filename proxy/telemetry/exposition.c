@@ -146,6 +146,11 @@ static void label_move(struct page *page, unsigned index)
     put_lower_label(page, "reason", move_words[index].cause);
 }
 
+static void label_health(struct page *page, unsigned index)
+{
+    put_label(page, "result", index == HEALTH_SUCCESS ? "success" : "failure");
+}
+
 static void label_request(struct page *page, unsigned index)
 {
     put_label(page, "code", code_words[index / FATE_COUNT]);
@@ -182,6 +187,8 @@ static const struct cells cells[METRIC_COUNT] = {
                                  label_shadow},
     [METRIC_OUTLIER_PANICS] = {OF_TARGET(outlier_panics), 1, 0, true, 0, NULL},
     [METRIC_EJECTIONS_HELD] = {OF_TARGET(ejections_held), 1, 0, true, 0, NULL},
+    [METRIC_HEALTH_CHECKS] = {OF_TARGET(health_checks), HEALTH_RESULTS, 0, true, 0, label_health},
+    [METRIC_ENDPOINT_HEALTHY] = {OF_INSTANCE(healthy), 1, 0, false, METRICS_HEALTH, NULL},
     [METRIC_BREAKER_STATE] = {OF_INSTANCE(state), 1, 0, false, METRICS_BREAKER, NULL},
     [METRIC_BREAKER_TRANSITIONS] = {OF_INSTANCE(transitions), BREAKER_MOVE_COUNT, 0, true,
                                     METRICS_BREAKER, label_move},

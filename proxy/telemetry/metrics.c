@@ -354,6 +354,9 @@ static uint32_t part_series(enum metrics_part part)
     if (part == METRICS_BUCKET) {
         return BUCKET_FIXED;
     }
+    if (part == METRICS_HEALTH) {
+        return 1;
+    }
     uint32_t series = BREAKER_GAUGES;
     for (unsigned i = 0; i < BREAKER_MOVE_COUNT; i++) {
         series += metrics_moves[i].is_shown ? 1 : 0;

@@ -109,11 +109,18 @@ enum connection_state {
         CONNECTION_STATE_COUNT
 };
 
+enum health_result { HEALTH_SUCCESS = 0, HEALTH_FAILURE, HEALTH_RESULTS };
+
 enum tls_result { TLS_FULL = 0, TLS_RESUMED, TLS_FAILED, TLS_REFUSED, TLS_RESULT_COUNT };
 
 /* Which limiters an instance has; a mask. */
-enum metrics_part { METRICS_BREAKER = 1 << 0, METRICS_BULKHEAD = 1 << 1, METRICS_BUCKET = 1 << 2 };
-#define METRICS_PARTS 3
+enum metrics_part {
+    METRICS_BREAKER = 1 << 0,
+    METRICS_BULKHEAD = 1 << 1,
+    METRICS_BUCKET = 1 << 2,
+    METRICS_HEALTH = 1 << 3, /* of an endpoint, by its health check */
+};
+#define METRICS_PARTS 4
 
 struct metrics_node { /* the life of everything that the admin thread may walk; stands first in it
                        */
@@ -153,6 +160,7 @@ struct metrics_target {
     metric_cell shadow_decisions[POLICY_FAMILY_COUNT]; /* lazy */
     metric_cell outlier_panics;                        /* lazy */
     metric_cell ejections_held;                        /* lazy */
+    metric_cell health_checks[HEALTH_RESULTS];         /* lazy */
     uint64_t name_hash;
     char name[];
 };
@@ -184,6 +192,7 @@ struct metrics_instance {
     struct histogram wait;
     metric_cell millitokens;
     metric_cell wait_ns;
+    metric_cell healthy;
     char name[];
 };
 
@@ -317,6 +326,11 @@ void metrics_count_shadow(struct metrics_target *target, enum policy_family fami
 /* One decision that a shadow policy would have taken. */
 
 void metrics_count_panic(struct metrics_target *target);
+
+void metrics_show_health_checks(struct metrics_target *target);
+void metrics_count_health_check(struct metrics_target *target, enum health_result result);
+void metrics_set_healthy(struct metrics_instance *instance, bool is_healthy);
+/* The first exports zeros; `instance` may be NULL. */
 /* An attempt for which ejections were ignored. */
 
 void metrics_count_ejection_held(struct metrics_target *target);

@@ -74,6 +74,24 @@ void metrics_count_panic(struct metrics_target *target)
     count_lazy(target, &target->outlier_panics);
 }
 
+void metrics_show_health_checks(struct metrics_target *target)
+{
+    for (int i = 0; i < HEALTH_RESULTS; i++)
+        (void)metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES,
+                                &target->health_checks[i]);
+}
+
+void metrics_count_health_check(struct metrics_target *target, enum health_result result)
+{
+    count_lazy(target, &target->health_checks[result]);
+}
+
+void metrics_set_healthy(struct metrics_instance *instance, bool is_healthy)
+{
+    if (instance)
+        cell_set(&instance->healthy, is_healthy ? 1 : 0);
+}
+
 void metrics_count_ejection_held(struct metrics_target *target)
 {
     count_lazy(target, &target->ejections_held);

@@ -146,39 +146,61 @@ static bool has_room(void *context, const struct candidate *candidate)
     return pool_has_room(CONTAINER_OF(candidate, struct endpoint, candidate));
 }
 
-/* The balancer's choice, if it chose already (the gate was asked about that one), or a new one. */
-static struct endpoint *pick(struct attempt *attempt)
+/* A healthy one; where there is none, any, unless the policy forbids it. */
+static struct candidate *choose(struct attempt *attempt)
 {
-    struct balancer *balancer = &attempt->order.endpoints->balancer;
+    struct endpoint_set *endpoints = attempt->order.endpoints;
     struct loop *loop = attempt->pool->codec->loop;
-    struct candidate *picked = NULL;
-    const struct balancer_query query = {
+    struct balancer_query query = {
         .rng = &loop->rng,
         .now = loop->now,
         .key = attempt->order.key,
-        .may_use = attempt->order.endpoints->max_connections > 0 ? has_room : NULL,
+        .may_use = endpoints->max_connections > 0 ? has_room : NULL,
         .tried = attempt->tried,
         .tried_count = attempt->tried_count,
     };
+    struct candidate *picked = balancer_pick(&endpoints->balancer, &query);
+    query.takes_unhealthy = true;
+    if (picked == NULL && !endpoints->refuses_unhealthy)
+        picked = balancer_pick(&endpoints->balancer, &query);
+    if (picked != NULL)
+        balancer_take(&endpoints->balancer, picked);
+    return picked;
+}
+
+/* The balancer's choice, if it chose already (the gate was asked about that one), or a new one. */
+static struct endpoint *pick(struct attempt *attempt)
+{
+    const struct balancer *balancer = &attempt->order.endpoints->balancer;
+    struct candidate *picked = NULL;
     if (attempt->order.wanted != 0)
         picked = balancer_find(balancer, attempt->order.wanted);
     if (picked != NULL)
         return endpoint_of(picked);
     attempt->order.wanted = 0; /* or it left DNS since the gate was asked: any other will do */
-    picked = balancer_pick(balancer, &query);
-    if (picked != NULL)
-        balancer_take(balancer, picked);
-    return endpoint_of(picked);
+    return endpoint_of(choose(attempt));
+}
+
+/* No endpoint may be used. */
+static void fail_to_pick(struct attempt *attempt)
+{
+    const struct endpoint_set *endpoints = attempt->order.endpoints;
+    bool is_well = false;
+    for (size_t i = 0; i < endpoints->balancer.count; i++)
+        is_well |= !endpoints->balancer.candidates[i]->is_unhealthy;
+    if (is_well)
+        fail_to_connect(attempt, ERR_FULL);
+    else if (endpoints->balancer.count > 0 && endpoints->refuses_unhealthy)
+        fail_later(attempt, REASON_NO_ENDPOINT, "every endpoint fails its health check");
+    else
+        fail_later(attempt, REASON_NO_ENDPOINT, "no endpoint is left to try");
 }
 
 static enum attempt_start go(struct attempt *attempt)
 {
     struct endpoint *endpoint = pick(attempt);
     if (endpoint == NULL) {
-        if (attempt->order.endpoints->balancer.count > 0)
-            fail_to_connect(attempt, ERR_FULL);
-        else
-            fail_later(attempt, REASON_NO_ENDPOINT, "no endpoint is left to try");
+        fail_to_pick(attempt);
         return ATTEMPT_LATER;
     }
     take_endpoint(attempt, endpoint);

@@ -52,6 +52,7 @@ struct attempt_order {
     bool is_tunnel;     /* never from the pool, never to it */
     bool is_http2;      /* a stream of a shared connection; of `negotiates`, if that is not known */
     bool negotiates;    /* over TLS: whichever HTTP is agreed on */
+    bool stays;         /* attempt_start_at: this endpoint and no other, however long it takes */
     struct pool_tls tls;
 };
 
@@ -82,6 +83,10 @@ void attempt_init(struct attempt *attempt, struct pool *pool,
                   const struct attempt_handler *handler);
 
 enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_order *order);
+
+void attempt_start_at(struct attempt *attempt, const struct attempt_order *order,
+                      struct endpoint *endpoint);
+/* At that endpoint, on a fresh connection or a shared one. on_ready may come from inside. */
 
 void attempt_release(struct attempt *attempt, const struct pool_stay *stay);
 /* After on_end: the connection goes to the pool, or is closed where it cannot serve again. */

@@ -60,7 +60,9 @@ static bool start_rival(struct attempt_race *race)
     struct endpoint *other = endpoint_fallback(race->owner->endpoint);
     if (other == NULL)
         return false;
-    attempt_start_at(&race->rival, &race->owner->order, other);
+    struct attempt_order order = race->owner->order;
+    order.stays = true;
+    attempt_start_at(&race->rival, &order, other);
     return true;
 }
 
@@ -72,7 +74,7 @@ static void on_timer(struct timer *timer, mono_ns now)
 
 void attempt_race_begin(struct attempt *owner)
 {
-    if (owner->handler == &rival_handler || endpoint_fallback(owner->endpoint) == NULL)
+    if (owner->order.stays || endpoint_fallback(owner->endpoint) == NULL)
         return;
     struct attempt_race *race = calloc(1, sizeof *race);
     if (race == NULL)

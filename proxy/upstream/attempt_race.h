@@ -22,10 +22,7 @@ bool attempt_race_goes_on(struct attempt *owner, enum reason reason, const char 
 void attempt_race_end(struct attempt *owner);
 /* Harmless where there is none. */
 
-void attempt_start_at(struct attempt *attempt, const struct attempt_order *order,
-                      struct endpoint *endpoint);
 void attempt_take_over(struct attempt *attempt, struct attempt *rival);
-/* attempt.c: a start at that endpoint, on_ready or on_failed follows, maybe from inside; and the
- * connection of another one, which is over then. */
+/* attempt.c: the connection of the other one, which is over then. */
 
 #endif

@@ -34,6 +34,7 @@
 struct candidate {       /* what the balancer knows of an endpoint */
     uint64_t id;         /* never 0; ringHash goes by it, so it is the same in every sidecar */
     uint32_t in_flight;  /* attempts, counted by whoever makes them */
+    bool is_unhealthy;   /* by a check of its own: picked only where that is asked for */
     mono_ns warm_since;  /* its slow start began then; 0: it had none */
     struct ewma latency; /* kept with peakEwma only */
     struct list turn;    /* balancer.turns */
@@ -59,6 +60,7 @@ struct balancer_query {
     bool (*may_use)(void *context,
                     const struct candidate *candidate); /* NULL: all; without side effect */
     void *context;
+    bool takes_unhealthy;  /* as if they were not */
     const uint64_t *tried; /* ids of endpoints that earlier attempts of this call went to */
     size_t tried_count;
 };
@@ -76,8 +78,8 @@ void balancer_leave(struct candidate *candidate);
 /* It is no candidate any more; harmless when it was none. */
 
 struct candidate *balancer_pick(struct balancer *balancer, const struct balancer_query *query);
-/* NULL when the mask admits none. One that was tried before is returned only when nothing else may
- * be used. */
+/* NULL when the mask admits none that is healthy. One that was tried before is returned only when
+ * nothing else may be used. */
 
 struct candidate *balancer_find(const struct balancer *balancer, uint64_t id);
 /* NULL: it is none. */

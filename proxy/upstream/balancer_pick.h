@@ -35,6 +35,8 @@ static inline bool pick_was_tried(const struct pick *pick, const struct candidat
 static inline bool pick_may_use(const struct pick *pick, const struct candidate *candidate)
 {
     const struct balancer_query *query = pick->query;
+    if (candidate->is_unhealthy && !query->takes_unhealthy)
+        return false;
     return query->may_use == NULL || query->may_use(query->context, candidate);
 }
 

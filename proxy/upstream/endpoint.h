@@ -68,6 +68,7 @@ struct endpoint {
     struct list link;           /* in set->members while is_listed */
     struct endpoint_set *set;   /* NULL once not listed */
     void *pool;                 /* the connection pool's slot */
+    void *check;                /* request/health's, while it is checked; NULL */
     struct endpoint_hooks hooks;
     struct address address;
     char text[ADDRESS_TEXT_BYTES]; /* "10.0.0.1:80", "[::1]:80", "unix:/path" */
@@ -87,6 +88,7 @@ struct endpoint_counts {
 struct endpoint_set {
     uint32_t magic;
     uint32_t max_connections; /* to each; 0: no limit */
+    bool refuses_unhealthy;   /* also when there are no others */
     mono_ns used_at;          /* when a call used it last */
     bool was_used;            /* a connection to one of them served a call */
     bool speaks_http2;        /* the last that did was of HTTP/2 */

@@ -105,6 +105,10 @@ class GrpcServer:
     def forget(self):
         self._ask(do="forget")
 
+    def set_health(self, status, service=""):
+        """What grpc.health.v1.Health/Check answers from now on: 1 is SERVING, 2 NOT_SERVING."""
+        self._ask(do="health", service=service, status=status)
+
     def stop(self, grace=DEADLINE):
         """Begins to stop: GOAWAY, no new call, `grace` seconds for those that run."""
         self._ask(do="stop", grace=grace)

@@ -14,11 +14,13 @@ metadata key `x-behave` is a JSON object; all of it is optional and happens in t
     until     with `fail` and `key`: only the first `until` calls of that key fail
     pushback  the value of grpc-retry-pushback-ms in the trailers of a call that fails
 
+It also answers grpc.health.v1.Health/Check, by what `health` said last of a service ("" is the server as a whole).
+
 What arrives as x-echo-* goes back in the headers, x-trail-* in the trailers.
 
 On stdin come commands, a line of JSON each, and on stdout an answer for each: {"do": "calls"} lists every call with
 what it brought and how it ended, {"do": "forget"} empties that list, {"do": "stop", "grace": s} stops the server with
-GOAWAY. The times are of the monotonic clock, which processes share.
+GOAWAY, {"do": "health", "service": name, "status": n} sets what Check answers (a HealthCheckResponse's ServingStatus). The times are of the monotonic clock, which processes share.
 """
 
 import asyncio
@@ -124,6 +126,17 @@ class Service:
     def __init__(self):
         self.calls = []
         self.tries = collections.Counter()
+        self.health = {}
+
+    def health_handlers(self):
+        return grpc.method_handlers_generic_handler("grpc.health.v1.Health", {
+            "Check": grpc.unary_unary_rpc_method_handler(self.check)})
+
+    async def check(self, request, context):
+        name = request[2:].decode()  # a HealthCheckRequest: nothing, or the key and the length of `service` before it
+        if name not in self.health:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        return b"\x08" + bytes([self.health[name]])
 
     def handlers(self):
         return grpc.method_handlers_generic_handler("shop.Quotes", {
@@ -183,6 +196,8 @@ async def commands(service, server):
         elif command["do"] == "forget":
             service.calls = []
             service.tries.clear()
+        elif command["do"] == "health":
+            service.health[command["service"]] = command["status"]
         elif command["do"] == "stop":
             stopping.append(asyncio.ensure_future(server.stop(command["grace"])))
         print(json.dumps(answer), flush=True)
@@ -190,7 +205,7 @@ async def commands(service, server):
 
 async def main(port, options):
     service, server = Service(), grpc.aio.server(options=list(options.items()))
-    server.add_generic_rpc_handlers((service.handlers(),))
+    server.add_generic_rpc_handlers((service.handlers(), service.health_handlers()))
     assert server.add_insecure_port(f"127.0.0.1:{port}") == port
     await server.start()
     print("ready", flush=True)

@@ -121,10 +121,10 @@ Test(instance, lets_an_endpoint_join_that_is_chosen_after_the_gate)
     cr_assert_eq(a->call.endpoint_id, 2u);
     answer(a, 500);
     cr_assert_eq(w.move_count, 1);
-    cr_assert_str_eq(w.moves[0].label, "target/endpoint:10.0.0.1:80", "the first one is judged");
+    cr_assert_str_eq(w.moves[0].label, "target/endpoint:10.0.0.2:80", "where it went last");
     world_advance(&w, 5000);
     struct visit *b = world_call(&w);
-    call_on_endpoint(&b->call, 1, w.now);
+    call_on_endpoint(&b->call, 2, w.now);
     cr_assert(permit_is_probe(&b->call.permit));
     world_advance(&w, 10000);
     cr_assert_eq(w.moves[w.move_count - 1].what.cause, BREAKER_CAUSE_PROBE_EXPIRED,

@@ -105,7 +105,9 @@ Test(load_balancer, is_shown_with_its_document)
     static const char wanted[] = "loadBalancer.algorithm=ringHash|loadBalancer.key=header:x-user|"
                                  "loadBalancer.slowStart=0s|";
     seen[0] = '\0';
-    effective_load_balancer(&set->documents[0].policy, note, NULL);
+    cr_assert_str_eq(effective_upstream_name(NULL, 0), "loadBalancer");
+    cr_assert_null(effective_upstream_name(NULL, 1));
+    effective_upstream(&set->documents[0], &set->documents[0].policy, 0, note, NULL);
     cr_assert_str_eq(seen, wanted);
     seen[0] = '\0';
     effective_document(&set->documents[0], note, NULL);

@@ -384,3 +384,25 @@ Test(metrics, come_and_go_while_the_admin_thread_reads, .timeout = 60)
     cr_assert_null(metrics->retired);
     cr_assert_eq(page_count(metrics, "host"), 1, "only the hash of the last one is left");
 }
+
+Test(metrics, show_health_checks_and_what_they_say_of_an_endpoint)
+{
+    struct metrics_instance *endpoint =
+        metrics_instance_get(target, NULL, "/healthCheck:10.0.0.1:80", METRICS_HEALTH);
+    EXPECT_NO(metrics, "outrigger_health_checks_total{");
+    metrics_show_health_checks(target);
+    metrics_count_health_check(target, HEALTH_FAILURE);
+    metrics_set_healthy(endpoint, true);
+    metrics_set_healthy(NULL, true);
+    EXPECT_LINE(metrics,
+                "outrigger_health_checks_total{target=\"payments:8080\",result=\"success\"} 0");
+    EXPECT_LINE(metrics,
+                "outrigger_health_checks_total{target=\"payments:8080\",result=\"failure\"} 1");
+    EXPECT_LINE(metrics, "outrigger_endpoint_healthy{target=\"payments:8080\",instance=\"target/"
+                         "healthCheck:10.0.0.1:80\"} 1");
+    metrics_set_healthy(endpoint, false);
+    EXPECT_LINE(metrics, "outrigger_endpoint_healthy{target=\"payments:8080\",instance=\"target/"
+                         "healthCheck:10.0.0.1:80\"} 0");
+    metrics_instance_unref(&endpoint, METRICS_HEALTH);
+    EXPECT_NO(metrics, "outrigger_endpoint_healthy{");
+}

@@ -145,3 +145,20 @@ Test(balancer, finds_a_candidate_by_its_id)
     cr_assert_eq(balancer_find(&field.balancer, 2), &field.candidates[1]);
     cr_assert_null(balancer_find(&field.balancer, 4));
 }
+
+Test(balancer, picks_an_unhealthy_one_only_where_that_is_asked_for)
+{
+    for (int algorithm = 0; algorithm < 4; algorithm++) {
+        struct field field;
+        field_open(&field, (enum balance)algorithm, 3);
+        struct balancer_query query = field_query(&field);
+        query.key = algorithm == BALANCE_RING_HASH ? 7 : 0;
+        field.candidates[0].is_unhealthy = true;
+        for (int i = 0; i < 50; i++)
+            cr_assert_neq(balancer_pick(&field.balancer, &query)->id, 1u);
+        field.candidates[1].is_unhealthy = field.candidates[2].is_unhealthy = true;
+        cr_assert_null(balancer_pick(&field.balancer, &query));
+        query.takes_unhealthy = true;
+        cr_assert_not_null(balancer_pick(&field.balancer, &query));
+    }
+}
