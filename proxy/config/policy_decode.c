@@ -160,6 +160,25 @@ static bool rules_decode(struct decoder *decoder, const struct node *spec,
     return is_good;
 }
 
+/* `protocol` and what ALPN may choose. */
+static void check_alpn(struct decoder *decoder, const struct node *spec,
+                       const struct document *document)
+{
+    const uint32_t alpn = document->tls.alpn;
+    const bool is_http2 =
+        document->protocol == PROTOCOL_HTTP2 || document->protocol == PROTOCOL_GRPC;
+    const bool is_http1 = document->protocol == PROTOCOL_HTTP1;
+    const bool is_wrong =
+        (is_http2 && !(alpn & TLS_PROTOCOL_HTTP2)) || (is_http1 && !(alpn & TLS_PROTOCOL_HTTP1));
+    if (document->tls.mode == TLS_MODE_OFF || !is_wrong)
+        return;
+    const size_t mark = path_push(decoder, "spec.tls");
+    decode_refuse(decoder, DIAG_CONTRADICTION, node_get(spec, tls_block.name), "alpn",
+                  "leave it out: protocol says what is spoken",
+                  "what spec.protocol speaks is not among them");
+    path_pop(decoder, mark);
+}
+
 static void note_health_check(struct decoder *decoder, const struct node *spec,
                               struct document *document)
 {
@@ -192,6 +211,8 @@ bool policy_document_decode(struct decoder *decoder, const struct node *root,
     note_families(decoder, spec, &document->policy);
     note_tls(decoder, spec, document);
     note_health_check(decoder, spec, document);
+    if (is_good)
+        check_alpn(decoder, spec, document);
     decoder->is_partial = !is_good;
     is_good &= rules_decode(decoder, spec, document);
     decoder->is_partial = false;

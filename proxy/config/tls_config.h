@@ -8,6 +8,8 @@
 
 enum tls_mode { TLS_MODE_OFF = 0, TLS_MODE_SIMPLE, TLS_MODE_MUTUAL };
 
+enum tls_protocol { TLS_PROTOCOL_HTTP2 = 1 << 0, TLS_PROTOCOL_HTTP1 = 1 << 1 };
+
 struct tls_config {
     enum tls_mode mode;
     int min_version;                      /* 12 or 13 */
@@ -16,6 +18,7 @@ struct tls_config {
     const char *key_file;                 /* of it */
     const char *server_name;              /* NULL: the host of the target */
     const char *const *subject_alt_names; /* ends with NULL; NULL: the server's name */
+    uint32_t alpn; /* mask of enum tls_protocol: offered where `protocol` leaves it open */
     bool skips_verification;
 };
 

@@ -12,6 +12,9 @@ static const struct word mode_words[] = {
     {"simple", TLS_MODE_SIMPLE}, {"mutual", TLS_MODE_MUTUAL}, {"off", TLS_MODE_OFF}, {NULL, 0}};
 static const struct word version_words[] = {{"1.2", 12}, {"1.3", 13}, {NULL, 0}};
 
+static const struct word alpn_words[] = {
+    {"h2", TLS_PROTOCOL_HTTP2}, {"http/1.1", TLS_PROTOCOL_HTTP1}, {NULL, 0}};
+
 static const struct field tls_fields[] = {
     {.name = "mode",
      .type = FIELD_ENUM,
@@ -60,6 +63,12 @@ static const struct field tls_fields[] = {
      .words = version_words,
      .preset = "1.2",
      .doc = "the oldest TLS that is spoken; 1.3 needs a build with mbedTLS 3"},
+    {.name = "alpn",
+     .type = FIELD_FLAGS,
+     FIELD_AT(struct tls_config, alpn),
+     .words = alpn_words,
+     .preset = "[h2, http/1.1]",
+     .doc = "what is offered where `protocol` is auto; the server chooses, HTTP/2 is preferred"},
     {.name = "insecureSkipVerify",
      .type = FIELD_BOOL,
      FIELD_AT(struct tls_config, skips_verification),
@@ -95,6 +104,9 @@ void tls_finish(struct decoder *decoder, const struct node *node, void *out, boo
         decode_refuse(decoder, DIAG_CONTRADICTION, node, cfg->cert_file ? "certFile" : "keyFile",
                       "mode: mutual", "a certificate of ours is shown in mode: mutual only");
     }
+    if (cfg->alpn == 0)
+        decode_refuse(decoder, DIAG_MISSING, node, "alpn", "h2, http/1.1 or both",
+                      "nothing is offered");
     if (cfg->skips_verification && (cfg->ca_file != NULL || cfg->subject_alt_names != NULL))
         decode_refuse(decoder, DIAG_CONTRADICTION, node, "insecureSkipVerify", "leave it out",
                       "nothing is verified, so what is trusted says nothing");

@@ -11,6 +11,7 @@
 #include "http/grpc_health.h"
 #include "request/destination.h"
 #include "request/proxy.h"
+#include "request/route.h"
 #include "upstream/attempt.h"
 
 #include <stdio.h>
@@ -265,22 +266,30 @@ static const struct attempt_handler handler = {
     .on_endpoint = on_endpoint,
 };
 
+/* Which HTTP a check by GET speaks: what calls would, where the policy says it. */
+static enum route_http http_of(const struct destination *destination)
+{
+    const struct document *document = destination->document;
+    const enum protocol protocol = document ? document->protocol : PROTOCOL_UNSET;
+    if (protocol == PROTOCOL_HTTP2 || protocol == PROTOCOL_GRPC)
+        return ROUTE_HTTP2;
+    if (protocol == PROTOCOL_HTTP1 || destination->tls == NULL)
+        return ROUTE_HTTP1;
+    return route_by_alpn(document);
+}
+
 static void start(struct check *check)
 {
     const struct destination *destination = destination_of(check->owner->target);
     const enum health_check_type type = check->owner->cfg.type;
-    const enum protocol protocol =
-        destination->document ? destination->document->protocol : PROTOCOL_UNSET;
-    const bool is_http2 =
-        type == HEALTH_CHECK_GRPC || protocol == PROTOCOL_HTTP2 || protocol == PROTOCOL_GRPC;
+    const enum route_http http = type == HEALTH_CHECK_GRPC ? ROUTE_HTTP2 : http_of(destination);
     const bool is_tcp = type == HEALTH_CHECK_TCP;
     const struct attempt_order order = {
         .endpoints = destination->endpoints,
         .repeat = REPEAT_FREE,
         .is_tunnel = is_tcp,
-        .is_http2 = !is_tcp && is_http2,
-        .negotiates = type == HEALTH_CHECK_HTTP && destination->tls != NULL && !is_http2 &&
-                      protocol != PROTOCOL_HTTP1,
+        .is_http2 = !is_tcp && http == ROUTE_HTTP2,
+        .negotiates = !is_tcp && http == ROUTE_ALPN,
         .stays = true,
         .tls = destination_tls(destination),
     };

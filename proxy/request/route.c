@@ -106,6 +106,14 @@ static enum reason find_by_request(struct proxy *proxy, const struct message *ms
 
 /* ---- rules ---- */
 
+enum route_http route_by_alpn(const struct document *document)
+{
+    const uint32_t offered = document ? document->tls.alpn : 0;
+    if (offered == TLS_PROTOCOL_HTTP2)
+        return ROUTE_HTTP2;
+    return offered == TLS_PROTOCOL_HTTP1 ? ROUTE_HTTP1 : ROUTE_ALPN;
+}
+
 enum route_http route_http(const struct connection *connection, const struct target *target,
                            const struct message *msg)
 {
@@ -119,7 +127,7 @@ enum route_http route_http(const struct connection *connection, const struct tar
     default: break;
     }
     if (destination->tls != NULL)
-        return ROUTE_ALPN;
+        return route_by_alpn(document);
     return msg->version_major == 2 ? ROUTE_HTTP2 : ROUTE_HTTP1;
 }
 

@@ -24,6 +24,9 @@ bool route_is_method_listed(const struct retry_config *cfg, const struct message
 
 enum route_http { ROUTE_HTTP1, ROUTE_HTTP2, ROUTE_ALPN };
 
+enum route_http route_by_alpn(const struct document *document);
+/* Over TLS, where `protocol` leaves it open: what tls.alpn offers. `document` may be NULL. */
+
 enum route_http route_http(const struct connection *connection, const struct target *target,
                            const struct message *msg);
 /* What is spoken with the target: the policy's word, else the listener's; auto speaks what the

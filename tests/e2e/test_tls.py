@@ -268,14 +268,17 @@ http {{
 """
 
 
-@pytest.mark.parametrize("http2, spoken", [(" http2", "HTTP/2.0"), ("", "HTTP/1.1")], ids=["http/2", "http/1.1"])
-def test_alpn_chooses_with_nginx(authority, through, peer, tmp_path, http2, spoken):
+@pytest.mark.parametrize("http2, offer, spoken", [(" http2", "", "HTTP/2.0"), ("", "", "HTTP/1.1"),
+                                                  (" http2", ", alpn: [http/1.1]", "HTTP/1.1"),
+                                                  (" http2", ", alpn: [h2]", "HTTP/2.0")],
+                         ids=["http/2", "http/1.1", "http/1.1 alone", "http/2 alone"])
+def test_alpn_chooses_with_nginx(authority, through, peer, tmp_path, http2, offer, spoken):
     port, config = free_port(), tmp_path / "nginx.conf"
     config.write_text(NGINX.format(folder=tmp_path, port=port, http2=http2, pair=authority.issue(NAME)))
     with subprocess.Popen([peer("nginx"), "-p", str(tmp_path), "-c", str(config), "-e", str(tmp_path / "error.log")],
                           stdin=subprocess.DEVNULL) as process:
         try:
-            proxy = through(port, f"{{caFile: {authority.cert}}}")
+            proxy = through(port, f"{{caFile: {authority.cert}{offer}}}")
             wait_until(lambda: proxy.get().status == 200, what="an answer of nginx's")
             assert {proxy.get().body for _ in range(5)} == {spoken.encode()}
         finally:

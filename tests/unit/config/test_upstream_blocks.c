@@ -80,3 +80,16 @@ Test(upstream_blocks, refuse_what_cannot_be)
     is_refused("rules: [{name: a, healthCheck: {}}]", "spec.rules[0].healthCheck: unknown key");
     is_refused("rules: [{name: a, connectionPool: {}}]", "unknown key");
 }
+
+Test(upstream_blocks, offer_what_protocol_may_speak)
+{
+    struct policy_set *set = loaded_spec("tls: {alpn: [h2]}, protocol: grpc");
+    cr_assert_eq(set->documents[0].tls.alpn, TLS_PROTOCOL_HTTP2);
+    policy_set_unref(&set);
+    is_refused("tls: {alpn: [http/1.1]}, protocol: grpc",
+               "spec.tls.alpn: what spec.protocol speaks is not among them");
+    is_refused("tls: {alpn: [h2]}, protocol: http1",
+               "spec.tls.alpn: what spec.protocol speaks is not among them");
+    is_refused("tls: {alpn: []}", "spec.tls.alpn: nothing is offered");
+    is_refused("tls: {alpn: [h3]}", "spec.tls.alpn[0]: unknown value \"h3\"");
+}
