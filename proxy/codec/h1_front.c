@@ -9,10 +9,12 @@
 #include "codec/h1_head.h"
 #include "http/local_reply.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define TRAILER_ARENA_BYTES 32768
+#define BARE_HEAD_BYTES 1024 /* a target of 300 bytes, twice */
 
 static const struct front_class h1_front_class;
 static void front_next(struct h1_front *front);
@@ -37,6 +39,8 @@ static void watch_stream(struct h1_front *front)
     else if (front->state == H1_FRONT_TUNNEL)
         wants_bytes = front->is_reading && !front->is_body_ended;
     else if (front->state == H1_FRONT_FLUSH)
+        wants_bytes = false;
+    if (front->is_fin_kept)
         wants_bytes = false;
     stream_want(&front->stream, wants_bytes, outbox_is_blocked(&front->out));
 }
@@ -226,6 +230,14 @@ static void front_next(struct h1_front *front)
         inbox_consume(&front->in, used);
 }
 
+static void tunnel_ended(struct h1_front *front)
+{
+    if (front->is_body_ended)
+        return;
+    front->is_body_ended = true;
+    front->base.handler->on_body_end(&front->base, SPAN_NONE);
+}
+
 static void on_next_task(struct loop_task *task)
 {
     struct h1_front *front = CONTAINER_OF(task, struct h1_front, next_task);
@@ -233,6 +245,8 @@ static void on_next_task(struct loop_task *task)
         connection_lost(front);
     else if (inbox_length(&front->in) > 0)
         front_next(front);
+    if (front->state == H1_FRONT_TUNNEL && front->is_fin_kept && inbox_length(&front->in) == 0)
+        tunnel_ended(front);
     codec_uncork(front->codec);
     watch_stream(front);
 }
@@ -250,13 +264,13 @@ static void end_idle(struct h1_front *front)
 static void caller_left(struct h1_front *front)
 {
     switch (front->state) {
-    case H1_FRONT_CALL: front->base.handler->on_hangup(&front->base); break;
-    case H1_FRONT_TUNNEL:
-        if (front->is_body_ended)
-            break;
-        front->is_body_ended = true;
-        front->base.handler->on_body_end(&front->base, SPAN_NONE);
+    case H1_FRONT_CALL:
+        if (front->is_bare) /* it has said all that it has to say, and waits for the answer */
+            front->is_fin_kept = true;
+        else
+            front->base.handler->on_hangup(&front->base);
         break;
+    case H1_FRONT_TUNNEL: tunnel_ended(front); break;
     case H1_FRONT_FLUSH:
         break; /* it may still read what we send; a reset shows at the next write */
     case H1_FRONT_IDLE: end_idle(front); break;
@@ -336,7 +350,8 @@ static void on_event(struct stream *stream, unsigned flags)
     }
     if (!is_closed(front) && (flags & STREAM_READABLE))
         front_readable(front);
-    if (!is_closed(front) && (flags & STREAM_HANGUP) && front->state == H1_FRONT_CALL)
+    if (!is_closed(front) && (flags & STREAM_HANGUP) && front->state == H1_FRONT_CALL &&
+        !front->is_bare)
         front->base.handler->on_hangup(&front->base);
     codec_uncork(front->codec);
     watch_stream(front);
@@ -429,6 +444,26 @@ static void close_front(struct h1_front *front, enum stream_ending ending)
         stream_close(&front->stream);
 }
 
+void h1_front_tunnel(struct h1_front *front, const char *to)
+{
+    char text[BARE_HEAD_BYTES];
+    struct message msg;
+    CHECK_OBJ(front, H1_FRONT_MAGIC);
+    INVARIANT(front->requests == 0 &&
+              (front->state == H1_FRONT_IDLE || front->state == H1_FRONT_HEAD));
+    const int len = snprintf(text, sizeof text, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", to, to);
+    INVARIANT(len > 0 && (size_t)len < sizeof text);
+    const struct h1_result result = h1_parse_request(
+        span_make(text, (size_t)len), &front->codec->request_limits, front->codec->scratch, &msg);
+    list_remove(&front->idle_link);
+    front->is_bare = true;
+    if (result.step == H1_DONE)
+        head_arrived(front, &msg);
+    else
+        head_refused(front, &result);
+    watch_stream(front);
+}
+
 void h1_front_drain(struct h1_front *front)
 {
     CHECK_OBJ(front, H1_FRONT_MAGIC);
@@ -472,7 +507,7 @@ static void do_read_body(struct front *base, bool is_wanted)
     if (is_closed(front) || front->is_reading == is_wanted)
         return;
     front->is_reading = is_wanted;
-    if (is_wanted && inbox_length(&front->in) > 0)
+    if (is_wanted && (inbox_length(&front->in) > 0 || front->is_fin_kept))
         loop_defer(front->codec->loop, &front->next_task);
     watch_stream(front);
 }
@@ -485,6 +520,10 @@ static void do_send_reply(struct front *base, struct local_reply *reply)
     char text[LOCAL_REPLY_MAX];
     size_t len;
     const bool may_persist = front->may_persist && front->is_body_ended;
+    if (front->is_bare) {
+        outbox_fail(&front->out);
+        return;
+    }
     reply->is_last = !may_persist;
     reply->is_keep_alive_said = may_persist && front->version_minor == 0;
     if (local_reply_write(reply, text, sizeof text, &len) == OK)
@@ -497,9 +536,9 @@ static void do_start_tunnel(struct front *base, const struct message *msg,
 {
     struct h1_front *front = h1_front_of(base);
     INVARIANT(front->state == H1_FRONT_CALL);
-    if (msg == NULL)
+    if (msg == NULL && !front->is_bare)
         outbox_put(&front->out, SPAN("HTTP/1.1 200 Connection established\r\n\r\n"));
-    else
+    else if (msg != NULL)
         h1_front_write_head(front, msg, edit);
     codec_uncork(front->codec);
     front->state = H1_FRONT_TUNNEL;

@@ -4,6 +4,7 @@
  * The next (maybe pipelined) request follows in a later callback, or the connection ends -
  * lingering where the caller is still sending, so that it gets to read the answer. A caller whose
  * first bytes are the preface of HTTP/2 is on_preface; whoever takes the descriptor over goes on.
+ * One that does not speak HTTP at all is a tunnel from the start (h1_front_tunnel).
  * Ownership: h1_front_open allocates and takes the descriptor; after on_gone the memory goes. Loop
  * thread only. */
 #ifndef OUTRIGGER_CODEC_H1_FRONT_H
@@ -61,6 +62,8 @@ struct h1_front {
     enum body_framing out_framing; /* of the response being sent */
     bool is_reading;               /* the body may be delivered */
     bool may_persist;              /* the request allows another one after it */
+    bool is_fin_kept;              /* of a bare one, which came before the tunnel stood */
+    bool is_bare;                  /* a tunnel from the start: nothing of ours is said on it */
     bool is_last;                  /* a response said Connection: close */
     bool is_draining;              /* no further request is taken */
     bool is_body_ended;            /* on_body_end was told, or there was none */
@@ -80,6 +83,11 @@ static inline struct h1_front *h1_front_of(struct front *base)
 struct h1_front *h1_front_open(struct codec *codec, int fd, const struct front_handler *handler,
                                void *context);
 /* Takes `fd`, always. NULL (and fd closed) without memory. */
+
+void h1_front_tunnel(struct h1_front *front, const char *to);
+/* Before its first request: all of its bytes are a tunnel's, to "host:port". on_request tells of a
+ * CONNECT that nobody wrote; the caller hears the upstream's bytes alone, and a reset when it is
+ * refused. */
 
 int h1_front_take_over(struct h1_front *front, struct span *rest);
 /* Inside on_preface, or in a tunnel that carries HTTP/2: the descriptor is the caller's from now

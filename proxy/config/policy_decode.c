@@ -160,9 +160,18 @@ static bool rules_decode(struct decoder *decoder, const struct node *spec,
     return is_good;
 }
 
+/* Whose bytes are passed as they are does its TLS itself. */
+static void refuse_tls_of_tcp(struct decoder *decoder, const struct node *spec)
+{
+    const size_t mark = path_push(decoder, "spec");
+    decode_refuse(decoder, DIAG_NOT_AVAILABLE, spec, "tls", "leave it to the app",
+                  "with protocol: tcp no TLS is added");
+    path_pop(decoder, mark);
+}
+
 /* `protocol` and what ALPN may choose. */
-static void check_alpn(struct decoder *decoder, const struct node *spec,
-                       const struct document *document)
+static void check_protocol(struct decoder *decoder, const struct node *spec,
+                           const struct document *document)
 {
     const uint32_t alpn = document->tls.alpn;
     const bool is_http2 =
@@ -170,6 +179,8 @@ static void check_alpn(struct decoder *decoder, const struct node *spec,
     const bool is_http1 = document->protocol == PROTOCOL_HTTP1;
     const bool is_wrong =
         (is_http2 && !(alpn & TLS_PROTOCOL_HTTP2)) || (is_http1 && !(alpn & TLS_PROTOCOL_HTTP1));
+    if (document->tls.mode != TLS_MODE_OFF && document->protocol == PROTOCOL_TCP)
+        refuse_tls_of_tcp(decoder, spec);
     if (document->tls.mode == TLS_MODE_OFF || !is_wrong)
         return;
     const size_t mark = path_push(decoder, "spec.tls");
@@ -212,7 +223,7 @@ bool policy_document_decode(struct decoder *decoder, const struct node *root,
     note_tls(decoder, spec, document);
     note_health_check(decoder, spec, document);
     if (is_good)
-        check_alpn(decoder, spec, document);
+        check_protocol(decoder, spec, document);
     decoder->is_partial = !is_good;
     is_good &= rules_decode(decoder, spec, document);
     decoder->is_partial = false;

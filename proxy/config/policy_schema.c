@@ -18,7 +18,7 @@ static const struct word exact_words[] = {
     {"Exact", 0}, {"RegularExpression", WORD_LATER}, {NULL, 0}};
 static const struct word protocol_words[] = {{"auto", PROTOCOL_AUTO},   {"http1", PROTOCOL_HTTP1},
                                              {"http2", PROTOCOL_HTTP2}, {"grpc", PROTOCOL_GRPC},
-                                             {"tcp", WORD_LATER},       {NULL, 0}};
+                                             {"tcp", PROTOCOL_TCP},     {NULL, 0}};
 static const struct word api_words[] = {{API_VERSION, 0}, {NULL, 0}};
 static const struct word kind_words[] = {{KIND_POLICY, 0}, {NULL, 0}};
 

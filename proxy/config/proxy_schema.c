@@ -15,7 +15,7 @@
 
 static const struct word protocol_words[] = {{"auto", PROTOCOL_AUTO},   {"http1", PROTOCOL_HTTP1},
                                              {"http2", PROTOCOL_HTTP2}, {"grpc", PROTOCOL_GRPC},
-                                             {"tcp", WORD_LATER},       {NULL, 0}};
+                                             {"tcp", PROTOCOL_TCP},     {NULL, 0}};
 static const struct word drain_words[] = {
     {"serve", DRAIN_SERVE}, {"refuse", DRAIN_REFUSE}, {NULL, 0}};
 static const struct word format_words[] = {

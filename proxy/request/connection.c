@@ -148,6 +148,14 @@ void connection_become_h2(struct connection *connection, struct span bytes)
         h2_session_feed(&connection->h2->session, bytes);
 }
 
+static void tunnel_from_start(struct connection *connection, const char *to)
+{
+    struct codec *codec = &connection->proxy->codec;
+    connection->is_bare = true;
+    h1_front_tunnel(connection->h1, to);
+    codec_uncork(codec);
+}
+
 void connection_accept(struct entrance *entrance, int fd, const struct address *peer)
 {
     struct proxy *proxy = entrance->proxy;
@@ -166,6 +174,8 @@ void connection_accept(struct entrance *entrance, int fd, const struct address *
     }
     list_append(&proxy->connections, &connection->link);
     proxy->connection_count++;
+    if (route_is_tcp(entrance))
+        tunnel_from_start(connection, entrance->upstream);
 }
 
 void connection_refuse(struct entrance *entrance, int fd)
@@ -180,7 +190,7 @@ void connection_refuse(struct entrance *entrance, int fd)
         .is_last = true,
     };
     metrics_count_rejection(entrance->proxy->unroutable, REASON_OVERLOADED);
-    if (local_reply_write(&reply, text, sizeof text, &len) == OK &&
+    if (!route_is_tcp(entrance) && local_reply_write(&reply, text, sizeof text, &len) == OK &&
         send(fd, text, len, MSG_NOSIGNAL) > 0)
         shutdown(fd, SHUT_WR);
     close(fd);

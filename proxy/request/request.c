@@ -112,7 +112,8 @@ static struct call_facts facts_of(const struct request *request, const struct la
     const bool has_key = retry->honours_idempotency_key && message_has(msg, HEADER_IDEMPOTENCY_KEY);
     return (struct call_facts){
         .method = msg->method,
-        .is_method_listed = route_is_method_listed(retry, msg),
+        .is_method_listed = msg->is_connect /* nothing has been sent when a connect fails */
+                            || route_is_method_listed(retry, msg),
         .is_idempotent = method_is_idempotent(msg->method) || has_key,
         .is_grpc = request_is_grpc(msg),
         .is_tunnel = msg->is_connect,

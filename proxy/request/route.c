@@ -104,6 +104,18 @@ static enum reason find_by_request(struct proxy *proxy, const struct message *ms
     return find_target(proxy, target_name(name, msg), out);
 }
 
+bool route_is_tcp(const struct entrance *entrance)
+{
+    struct span host;
+    uint16_t port;
+    if (entrance->upstream[0] == '\0')
+        return false;
+    route_host_port(entrance->upstream, &host, &port);
+    const struct document *document = policy_set_find(entrance->proxy->snapshot->set, host, port);
+    const enum protocol wanted = document ? document->protocol : PROTOCOL_UNSET;
+    return (wanted != PROTOCOL_UNSET ? wanted : entrance->protocol) == PROTOCOL_TCP;
+}
+
 /* ---- rules ---- */
 
 enum route_http route_by_alpn(const struct document *document)
@@ -168,7 +180,7 @@ enum reason route_request(struct proxy *proxy, const struct connection *connecti
     struct target *target = NULL;
     const char *upstream = connection_upstream(connection);
     const bool is_explicit = upstream[0] != '\0';
-    if (is_explicit && msg->is_connect) {
+    if (is_explicit && msg->is_connect && !connection->is_bare) {
         *detail = "CONNECT is for the outbound port: this listener leads to one upstream only";
         return REASON_BAD_REQUEST;
     }

@@ -24,6 +24,10 @@ bool route_is_method_listed(const struct retry_config *cfg, const struct message
 
 enum route_http { ROUTE_HTTP1, ROUTE_HTTP2, ROUTE_ALPN };
 
+bool route_is_tcp(const struct entrance *entrance);
+/* Whatever comes in there is passed on as it is: `protocol: tcp` of the listener, or of the policy
+ * for its upstream. */
+
 enum route_http route_by_alpn(const struct document *document);
 /* Over TLS, where `protocol` leaves it open: what tls.alpn offers. `document` may be NULL. */
 

@@ -79,7 +79,8 @@ static void sniff_begin(struct request *request)
 {
     struct proxy *proxy = request->proxy;
     const dur_ns most = proxy->snapshot->set->proxy.detect_timeout;
-    const bool may = request->msg.is_connect && request->front->class->version == 1;
+    const bool may = request->msg.is_connect && request->front->class->version == 1 &&
+                     !request->connection->is_bare;
     if (!may || most == 0 || is_opaque(request))
         return;
     struct sniff *sniff = arena_zalloc(&request->arena, sizeof *sniff);
@@ -165,6 +166,7 @@ void tunnel_up(struct request *request, struct span bytes)
         return;
     struct back *back = request->attempt.back;
     request->bytes_in += bytes.len;
+    metrics_count_tunnel_bytes(request_destination(request)->metrics, TUNNEL_UP, bytes.len);
     call_touch(&request->call, request->proxy->loop->now);
     if (back == NULL)
         return;
@@ -206,6 +208,7 @@ void tunnel_down(struct request *request, struct span bytes)
     call_on_tunnel_bytes(&request->call, now);
     call_touch(&request->call, now);
     request->bytes_out += bytes.len;
+    metrics_count_tunnel_bytes(request_destination(request)->metrics, TUNNEL_DOWN, bytes.len);
     front_send_raw(request->front, bytes);
     front_flush(request->front);
     if (front_is_blocked(request->front))

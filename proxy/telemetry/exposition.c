@@ -146,6 +146,11 @@ static void label_move(struct page *page, unsigned index)
     put_lower_label(page, "reason", move_words[index].cause);
 }
 
+static void label_direction(struct page *page, unsigned index)
+{
+    put_label(page, "direction", index == TUNNEL_UP ? "up" : "down");
+}
+
 static void label_health(struct page *page, unsigned index)
 {
     put_label(page, "result", index == HEALTH_SUCCESS ? "success" : "failure");
@@ -187,6 +192,8 @@ static const struct cells cells[METRIC_COUNT] = {
                                  label_shadow},
     [METRIC_OUTLIER_PANICS] = {OF_TARGET(outlier_panics), 1, 0, true, 0, NULL},
     [METRIC_EJECTIONS_HELD] = {OF_TARGET(ejections_held), 1, 0, true, 0, NULL},
+    [METRIC_TUNNEL_BYTES] = {OF_TARGET(tunnel_bytes), TUNNEL_DIRECTIONS, 0, true, 0,
+                             label_direction},
     [METRIC_HEALTH_CHECKS] = {OF_TARGET(health_checks), HEALTH_RESULTS, 0, true, 0, label_health},
     [METRIC_ENDPOINT_HEALTHY] = {OF_INSTANCE(healthy), 1, 0, false, METRICS_HEALTH, NULL},
     [METRIC_BREAKER_STATE] = {OF_INSTANCE(state), 1, 0, false, METRICS_BREAKER, NULL},

@@ -109,6 +109,8 @@ enum connection_state {
         CONNECTION_STATE_COUNT
 };
 
+enum tunnel_direction { TUNNEL_UP = 0, TUNNEL_DOWN, TUNNEL_DIRECTIONS };
+
 enum health_result { HEALTH_SUCCESS = 0, HEALTH_FAILURE, HEALTH_RESULTS };
 
 enum tls_result { TLS_FULL = 0, TLS_RESUMED, TLS_FAILED, TLS_REFUSED, TLS_RESULT_COUNT };
@@ -161,6 +163,7 @@ struct metrics_target {
     metric_cell outlier_panics;                        /* lazy */
     metric_cell ejections_held;                        /* lazy */
     metric_cell health_checks[HEALTH_RESULTS];         /* lazy */
+    metric_cell tunnel_bytes[TUNNEL_DIRECTIONS];       /* lazy */
     uint64_t name_hash;
     char name[];
 };
@@ -326,6 +329,9 @@ void metrics_count_shadow(struct metrics_target *target, enum policy_family fami
 /* One decision that a shadow policy would have taken. */
 
 void metrics_count_panic(struct metrics_target *target);
+
+void metrics_count_tunnel_bytes(struct metrics_target *target, enum tunnel_direction direction,
+                                uint64_t bytes);
 
 void metrics_show_health_checks(struct metrics_target *target);
 void metrics_count_health_check(struct metrics_target *target, enum health_result result);

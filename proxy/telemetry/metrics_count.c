@@ -63,10 +63,21 @@ void metrics_count_shadow(struct metrics_target *target, enum policy_family fami
     }
 }
 
-static void count_lazy(struct metrics_target *target, metric_cell *cell)
+static void add_lazy(struct metrics_target *target, metric_cell *cell, uint64_t value)
 {
     if (metrics_open_cell(target->owner, &target->node, METRICS_TARGET_SERIES, cell))
-        cell_add(cell, 1);
+        cell_add(cell, value);
+}
+
+static void count_lazy(struct metrics_target *target, metric_cell *cell)
+{
+    add_lazy(target, cell, 1);
+}
+
+void metrics_count_tunnel_bytes(struct metrics_target *target, enum tunnel_direction direction,
+                                uint64_t bytes)
+{
+    add_lazy(target, &target->tunnel_bytes[direction], bytes);
 }
 
 void metrics_count_panic(struct metrics_target *target)

@@ -170,6 +170,7 @@ Test(exposition, shows_every_row_of_the_table_with_its_labels)
     metrics_instance_get(target, NULL, NULL, METRICS_BREAKER | METRICS_BULKHEAD | METRICS_BUCKET);
     metrics_instance_get(target, NULL, "/healthCheck:10.0.0.1:80", METRICS_HEALTH);
     metrics_show_health_checks(target);
+    metrics_count_tunnel_bytes(target, TUNNEL_DOWN, 5);
     metrics_count_request(target, NULL, 200, FATE_SUCCESS);
     metrics_count_shadow(target, POLICY_FAMILY_RETRY);
     metrics_set_retry_budget(target, 1);
