@@ -179,8 +179,8 @@ static void forget_parse(struct reload *reload)
 static bool is_same(const struct reload *reload)
 {
     const struct snapshot *running = reload->proxy->snapshot;
-    const uint64_t contents = running->tls ? running->tls->contents : 0;
-    return strcmp(reload->set->hash, running->set->hash) == 0 && reload->tls->contents == contents;
+    const uint64_t settings = running->tls ? running->tls->settings : 0;
+    return strcmp(reload->set->hash, running->set->hash) == 0 && reload->tls->settings == settings;
 }
 
 static void on_done(struct mail *mail)

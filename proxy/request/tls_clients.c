@@ -24,7 +24,7 @@ static uint64_t hash_text(uint64_t hash, const char *text)
     return hash_bytes(hash, text ? text : "", text ? strlen(text) + 1 : 1);
 }
 
-static uint64_t settings_of(const struct tls_config *cfg)
+static uint64_t hash_block(const struct tls_config *cfg)
 {
     uint64_t hash = hash_bytes(HASH_START, &cfg->mode, sizeof cfg->mode);
     hash = hash_bytes(hash, &cfg->min_version, sizeof cfg->min_version);
@@ -34,7 +34,7 @@ static uint64_t settings_of(const struct tls_config *cfg)
     hash = hash_text(hash, cfg->server_name);
     for (const char *const *name = cfg->subject_alt_names; name && *name; name++)
         hash = hash_text(hash, *name);
-    return hash | 1; /* 0 stands for clear text */
+    return hash;
 }
 
 /* ---- files ---- */
@@ -88,13 +88,13 @@ static bool find_sources(struct tls_clients *clients, const struct document *doc
     return true;
 }
 
-static uint64_t contents_of(const struct sources *sources)
+static uint64_t settings_of(const struct tls_config *cfg, const struct sources *sources)
 {
-    uint64_t hash = HASH_START;
+    uint64_t hash = hash_block(cfg);
     for (size_t i = 0; i < FILES_OF_ENTRY; i++)
         if (sources->paths[i] != NULL)
             hash = hash_file(hash_text(hash, sources->paths[i]), sources->paths[i]);
-    return hash;
+    return hash | 1; /* 0 stands for clear text */
 }
 
 /* ---- clients ---- */
@@ -119,9 +119,8 @@ static enum err load_entry(struct tls_clients *clients, const struct document *d
     struct tls_problem problem;
     if (!find_sources(clients, document, &sources))
         return ERR_NO_MEMORY;
-    entry->settings = settings_of(cfg);
-    entry->contents = contents_of(&sources);
-    clients->contents = hash_bytes(clients->contents, &entry->contents, sizeof entry->contents);
+    entry->settings = settings_of(cfg, &sources);
+    clients->settings = hash_bytes(clients->settings, &entry->settings, sizeof entry->settings);
     const struct tls_client_options options = {
         .ca.path = sources.paths[0],
         .cert.path = sources.paths[1],
@@ -161,7 +160,7 @@ enum err tls_clients_load(const struct policy_set *set, struct diagnostics *diag
     enum err e = ERR_NO_MEMORY;
     if (clients == NULL)
         return e;
-    clients->contents = HASH_START;
+    clients->settings = HASH_START;
     clients->is_empty = true;
     clients->count = set->document_count;
     clients->entries = calloc(set->document_count + 1, sizeof *clients->entries);
@@ -210,8 +209,7 @@ void tls_clients_keep(struct tls_clients *fresh, const struct policy_set *fresh_
         struct tls_entry *entry = &fresh->entries[i];
         const struct tls_entry *known =
             entry->client ? find_old(&fresh_set->documents[i], old, old_set) : NULL;
-        if (known == NULL || known->client == NULL || known->settings != entry->settings ||
-            known->contents != entry->contents)
+        if (known == NULL || known->client == NULL || known->settings != entry->settings)
             continue;
         tls_client_unref(&entry->client);
         entry->client = tls_client_ref(known->client);

@@ -20,8 +20,8 @@
 
 struct tls_entry {
     struct tls_client *client; /* NULL: the document has no TLS */
-    uint64_t settings;         /* of the block: connections of other settings are not used again */
-    uint64_t contents;         /* and of the files */
+    uint64_t settings; /* of the block and of what its files hold: connections that were made by
+                          others are not used again */
 };
 
 struct tls_clients {
@@ -29,7 +29,7 @@ struct tls_clients {
     size_t count;
     char **files; /* that were read: whoever changes one wants it read again */
     size_t file_count;
-    uint64_t contents; /* of all of them */
+    uint64_t settings; /* of all of them */
     bool is_empty;     /* no document speaks TLS */
 };
 

@@ -6,10 +6,11 @@ import subprocess
 
 import pytest
 from harness.client import Client, encode
+from harness.nginx import Nginx
 from harness.ports import free_port
 from harness.proxy import Load
 from harness.tls import Authority, self_signed, server_context
-from harness.upstream import Upstream, answer, websocket_echo
+from harness.upstream import Upstream, answer, chunked, websocket_echo
 from harness.waiting import wait_until
 
 NAME = "localhost"  # a name that every machine resolves to the upstream's address
@@ -173,6 +174,56 @@ def test_a_certificate_that_cannot_be_used_changes_nothing(authority, serve, thr
     assert proxy.get().status == 200
 
 
+# ---- files that change -----------------------------------------------------------------------------------------
+
+
+def reloads(proxy):
+    return proxy.metrics().sum("outrigger_config_reloads_total", result="success")
+
+
+@pytest.mark.parametrize("alpn", [["http/1.1"], ["h2", "http/1.1"]], ids=["http/1.1", "http/2"])
+def test_a_connection_is_not_used_again_when_its_authority_is_no_longer_trusted(authority, through, peer, tmp_path, alpn):
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(authority.cert.read_bytes())
+    with Nginx(peer("nginx"), tmp_path, authority.issue(NAME), http2="h2" in alpn) as server:
+        proxy = through(server, f"{{caFile: {trusted}}}", "retry: {attempts: 0}")
+        assert [proxy.get().status for _ in range(2)] == [200, 200]
+        before = reloads(proxy)
+        trusted.write_bytes(Authority(tmp_path, "other").cert.read_bytes())
+        wait_until(lambda: reloads(proxy) > before, what="the new authority read")
+        assert proxy.get().reason == "tls_untrusted"
+
+
+def serial_of(pair):
+    done = subprocess.run(["openssl", "x509", "-in", pair.cert, "-noout", "-serial"], capture_output=True, text=True)
+    return int(done.stdout.strip().removeprefix("serial="), 16)
+
+
+def tells_serial(exchange):
+    """A script: the body is the serial of the certificate that the caller has shown."""
+    return answer(200, exchange.writer.get_extra_info("peercert")["serialNumber"].encode())(exchange)
+
+
+def test_a_new_certificate_is_shown_from_the_next_call_on_and_what_is_under_way_ends_undisturbed(
+        authority, serve, through, tmp_path):
+    server = serve(authority.issue(NAME), clients=authority)
+    server.default = tells_serial
+    server.on("/long", chunked([b"x" * 1000] * 40, interval=0.05))
+    ours = authority.issue("me.test", usage="clientAuth", into=tmp_path / "ours")
+    proxy = through(server, mutual(authority, ours))
+    assert int(proxy.get().body, 16) == serial_of(ours)
+    with proxy.client() as client:
+        client.send(encode("GET", "/long"))
+        response = client.read_head()
+        before = reloads(proxy)
+        authority.issue("me.test", usage="clientAuth", into=tmp_path / "ours")
+        wait_until(lambda: reloads(proxy) > before, what="the new certificate read")
+        assert int(proxy.get().body, 16) == serial_of(ours)
+        client.read_body(response)
+        assert response.body == b"x" * 40_000
+    assert int(proxy.get().body, 16) == serial_of(ours)
+
+
 # ---- what is agreed on -----------------------------------------------------------------------------------------
 
 
@@ -253,33 +304,11 @@ def test_it_speaks_to_openssl(authority, through):
             process.kill()
 
 
-NGINX = """
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port} ssl{http2};
-        ssl_certificate {pair.cert}; ssl_certificate_key {pair.key};
-        location / {{ return 200 "$server_protocol"; }}
-    }}
-}}
-"""
-
-
-@pytest.mark.parametrize("http2, offer, spoken", [(" http2", "", "HTTP/2.0"), ("", "", "HTTP/1.1"),
-                                                  (" http2", ", alpn: [http/1.1]", "HTTP/1.1"),
-                                                  (" http2", ", alpn: [h2]", "HTTP/2.0")],
+@pytest.mark.parametrize("http2, offer, spoken", [(True, "", b"HTTP/2.0"), (False, "", b"HTTP/1.1"),
+                                                  (True, ", alpn: [http/1.1]", b"HTTP/1.1"),
+                                                  (True, ", alpn: [h2]", b"HTTP/2.0")],
                          ids=["http/2", "http/1.1", "http/1.1 alone", "http/2 alone"])
 def test_alpn_chooses_with_nginx(authority, through, peer, tmp_path, http2, offer, spoken):
-    port, config = free_port(), tmp_path / "nginx.conf"
-    config.write_text(NGINX.format(folder=tmp_path, port=port, http2=http2, pair=authority.issue(NAME)))
-    with subprocess.Popen([peer("nginx"), "-p", str(tmp_path), "-c", str(config), "-e", str(tmp_path / "error.log")],
-                          stdin=subprocess.DEVNULL) as process:
-        try:
-            proxy = through(port, f"{{caFile: {authority.cert}{offer}}}")
-            wait_until(lambda: proxy.get().status == 200, what="an answer of nginx's")
-            assert {proxy.get().body for _ in range(5)} == {spoken.encode()}
-        finally:
-            process.kill()
+    with Nginx(peer("nginx"), tmp_path, authority.issue(NAME), http2=http2) as server:
+        proxy = through(server, f"{{caFile: {authority.cert}{offer}}}")
+        assert {proxy.get().body for _ in range(5)} == {spoken}
