@@ -8,7 +8,7 @@ import pytest
 from harness.client import Client, encode
 from harness.nginx import Nginx
 from harness.ports import free_port
-from harness.proxy import Load
+from harness.proxy import Load, policy_document
 from harness.tls import Authority, self_signed, server_context
 from harness.upstream import Upstream, answer, chunked, websocket_echo
 from harness.waiting import wait_until
@@ -222,6 +222,28 @@ def test_a_new_certificate_is_shown_from_the_next_call_on_and_what_is_under_way_
         client.read_body(response)
         assert response.body == b"x" * 40_000
     assert int(proxy.get().body, 16) == serial_of(ours)
+
+
+def test_a_certificate_that_changes_while_others_are_read_is_not_missed(authority, serve, make_proxy, tmp_path):
+    server = serve(authority.issue(NAME), clients=authority)
+    server.default = tells_serial
+    ours = authority.issue("me.test", usage="clientAuth", into=tmp_path / "ours")
+    many = tmp_path / "many.pem"  # so many authorities that the time to read them can be hit
+    many.write_bytes(authority.cert.read_bytes() * 400)
+    proxy = make_proxy(f"{NAME}:{server.port}", "\n---\n".join([
+        policy_document(f"tls: {mutual(authority, ours)}", NAME, name="a"),
+        policy_document(f"tls: {{caFile: {many}}}", "else.test", name="b")])).start()
+    usual = proxy.threads()
+    for turn in range(4):
+        before = reloads(proxy)
+        shown = authority.issue("me.test", usage="clientAuth", into=tmp_path / "next")
+        with open(many, "a") as file:
+            file.write("\n")
+        wait_until(lambda: proxy.threads() > usual, what="a thread that reads")
+        for fresh, path in zip(shown, ours):
+            fresh.rename(path)
+        wait_until(lambda: reloads(proxy) > before, what="a reload")
+        wait_until(lambda: int(proxy.get().body, 16) == serial_of(ours), what=f"certificate {turn} in use")
 
 
 # ---- what is agreed on -----------------------------------------------------------------------------------------
