@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define TLS_ENGINE_MAGIC 0x544c5345U
 
@@ -122,6 +123,7 @@ static void compute(struct tls_engine *engine, struct tls_job *job)
 static void *work(void *context)
 {
     struct tls_engine *engine = context;
+    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + TLS_NICE); /* this thread's */
     lock(engine);
     while (!engine->is_stopping) {
         struct list *first = list_first(&engine->line);

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #define TLS_WORKERS 2
+#define TLS_NICE 10 /* of workers: the loop does not wait where it shares a processor with them */
 #define TLS_HANDSHAKES_MAX 512 /* some 50 KiB each while they last */
 
 struct tls_engine;

@@ -1,9 +1,11 @@
 #include "tls_fixture.h"
 
+#include "base/check.h"
 #include "net/tls_mbed.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define CROWD 50
@@ -84,6 +86,30 @@ Test(tls_engine, does_not_hold_the_loop_up_for_two_milliseconds)
     }
     cr_assert_lt(long_turns, 10);
     end_crowd(crowd, 20);
+}
+
+struct asking { /* how a worker stands with the scheduler */
+    struct tls_job job;
+    int nice;
+    bool is_done;
+};
+
+static void ask(struct tls_job *job)
+{
+    CONTAINER_OF(job, struct asking, job)->nice = getpriority(PRIO_PROCESS, 0);
+}
+
+static void note_answer(struct tls_job *job)
+{
+    CONTAINER_OF(job, struct asking, job)->is_done = true;
+}
+
+Test(tls_engine, computes_on_threads_that_stand_back_for_the_loop)
+{
+    struct asking asking = {.job = {.compute = ask, .done = note_answer}};
+    tls_engine_submit(world.engine, &asking.job);
+    TURN_UNTIL(world.loop, asking.is_done);
+    cr_assert_eq(asking.nice, getpriority(PRIO_PROCESS, 0) + TLS_NICE);
 }
 
 Test(tls_engine, refuses_handshakes_above_its_limit)
