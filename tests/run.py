@@ -24,7 +24,7 @@ KINDS = ["debug", "release", "clang"]
 UNIT_SECONDS = 120  # a unit test program that runs longer hangs
 E2E_SECONDS = 1200
 # These load the machine, or compare with a clock: nothing else may run beside them.
-ALONE = ["tests/e2e/test_h2_load.py", "tests/e2e/test_simulation_reality.py"]
+ALONE = ["tests/e2e/test_h2_load.py", "tests/e2e/test_tls_load.py", "tests/e2e/test_simulation_reality.py"]
 IS_CI = bool(os.environ.get("CI"))
 CI_FUZZ_SECONDS = 60
 LINES_SHOWN = 60  # of a failing log; the rest is in build/test/

@@ -203,6 +203,11 @@ class Proxy:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def loop_cpu_seconds(self):
+        """On-CPU time of the thread that moves all calls (the first)."""
+        pid = self.process.pid
+        return int(pathlib.Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+
     def threads(self):
         return len(os.listdir(f"/proc/{self.process.pid}/task"))
 
