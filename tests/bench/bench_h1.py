@@ -5,13 +5,12 @@ Latency is measured at a fixed rate by an open-loop client (rate.c); "added" is 
 the upstream, pooled over many short runs in random order, since a single run on shared cores is noise.
 """
 
-import json
 import random
 import socket
 import sys
 
-from contenders import PEERS, PROGRAMS, Contender, Responder
-from measure import cpu_of, cpu_table, cycles_of, on_core, progress, table
+from contenders import PEERS, Contender, Responder
+from measure import at_rate, cpu_of, cpu_table, cycles_of, on_core, percentile, pool, progress, table
 
 NEEDED = {"outrigger", "haproxy"}
 WARM_UP_CALLS = 200
@@ -93,30 +92,12 @@ def measure_memory(name, folder, core, upstream, args):
 # ---- latency ---------------------------------------------------------------------------------------------------
 
 
-def at_rate(port, core, args):
-    done = on_core(core, [PROGRAMS / "rate", port, args.rate, args.rate_seconds, args.connections],
-                   args.rate_seconds + 30)
-    if done.returncode:
-        sys.exit(f"bench: the load at a fixed rate failed: {done.stderr}")
-    return json.loads(done.stdout)
-
-
-def percentile(pooled, share):
-    wanted, seen = share * sum(pooled.values()), 0
-    for us in sorted(pooled):
-        seen += pooled[us]
-        if seen >= wanted:
-            return us
-    return 0
-
-
 def measure_latency(contenders, upstream, core, args):
     places = [("direct", upstream.port)] + [(contender.name, contender.port) for contender in contenders]
     pooled = {name: {} for name, _ in places}
     for number in range(args.rate_runs):
         for name, port in random.sample(places, len(places)):
-            for us, count in at_rate(port, core, args)["histogram"]:
-                pooled[name][us] = pooled[name].get(us, 0) + count
+            pool(pooled[name], at_rate(port, core, args.rate, args.rate_seconds, args.connections))
         progress(f"latency: run {number + 1} of {args.rate_runs}")
     direct = {share: percentile(pooled["direct"], share) for share in (0.5, 0.99)}
     result = {}

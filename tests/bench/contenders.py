@@ -16,9 +16,9 @@ START_SECONDS = 10
 POLICY = """
 apiVersion: outrigger.dev/v1alpha1
 kind: ResiliencePolicy
-metadata: {{name: bench}}
+metadata: {{name: {name}}}
 spec:
-  targets: [{{host: "*"}}]
+  targets: [{target}]{more}
   timeouts: {{connect: 1s, request: {request}, backendRequest: {attempt}, idle: 5m}}
   retry: {{attempts: 2, {codes}budget: {{percent: 20, interval: 10s}}}}
   circuitBreaker:
@@ -27,21 +27,26 @@ spec:
     slowCalls: {{percent: 80, longerThan: 2s}}
   bulkhead: {{maxRequests: {in_flight}, maxPending: 100, pendingTimeout: 1s}}
   rateLimit: {{requests: 1000000, interval: 1s}}
----
+  outlier: {{}}
+"""
+
+PROXY_CONFIG = """---
 apiVersion: outrigger.dev/v1alpha1
 kind: ProxyConfig
 metadata: {{name: bench}}
 spec:
   outbound: {{listen: ["127.0.0.1:{outbound}"]}}
-  listeners:
-    - {{listen: "127.0.0.1:{port}", upstream: "127.0.0.1:{upstream}"}}
+  listeners:{listeners}
   admin: {{listen: "127.0.0.1:{admin}"}}
 """
+
+LISTENER = """
+    - {{listen: "127.0.0.1:{port}", upstream: "127.0.0.1:{upstream}"}}"""
 
 HAPROXY = """
 global
     nbthread 1
-    maxconn 6000
+    maxconn 6000{more}
 defaults
     mode http
     http-reuse always
@@ -49,9 +54,12 @@ defaults
     timeout client 300s
     timeout server 300s
     timeout http-keep-alive 300s
-listen bench
+"""
+
+HAPROXY_LISTEN = """
+listen bench-{port}
     bind 127.0.0.1:{port}{protocol}
-    server upstream 127.0.0.1:{upstream}{protocol}
+    server upstream 127.0.0.1:{upstream}{protocol}{more}
 """
 
 NGINX = """
@@ -91,13 +99,15 @@ class Contender:
 
     def _outrigger(self, upstream):
         config = self.folder / "bench.yaml"
-        config.write_text(POLICY.format(port=self.port, outbound=free_port(), admin=free_port(), upstream=upstream,
-                                        **self.OUTRIGGER))
+        listener = LISTENER.format(port=self.port, upstream=upstream)
+        config.write_text(POLICY.format(name="bench", target='{host: "*"}', more="", **self.OUTRIGGER)
+                          + PROXY_CONFIG.format(listeners=listener, outbound=free_port(), admin=free_port()))
         return [str(BUILD / "release/outrigger"), "proxy", "-c", str(config)]
 
     def _haproxy(self, upstream):
         config = self.folder / "haproxy.cfg"
-        config.write_text(HAPROXY.format(port=self.port, upstream=upstream, **self.HAPROXY))
+        config.write_text(HAPROXY.format(more="")
+                          + HAPROXY_LISTEN.format(port=self.port, upstream=upstream, more="", **self.HAPROXY))
         return [str(PEERS / "haproxy"), "-db", "-f", str(config)]
 
     def _nginx(self, upstream):
@@ -150,10 +160,17 @@ class Responder(Contender):
         return [str(PROGRAMS / self.program), str(self.port), *map(str, self.arguments)]
 
 
+def free_ports(count):
+    """Different ones, as they are all held at once."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def wait_for_port(port, contender):

@@ -1,9 +1,12 @@
 """What every bench does alike: cycles of bursts, medians and quartiles, tables, gates."""
 
+import json
 import random
 import statistics
 import subprocess
 import sys
+
+from contenders import PROGRAMS
 
 BASELINE = "haproxy"
 
@@ -44,6 +47,31 @@ def cycles_of(contenders, burst, cycles, label):
             figures[name]["cpu_us"].append(cpu_us)
             figures[name]["ratio"].append(cpu_us / seen[BASELINE][1])
     return {name: {key: quartiles(values) for key, values in rows.items()} for name, rows in figures.items()}
+
+
+# ---- latency at a fixed rate ------------------------------------------------------------------------------------
+
+
+def at_rate(port, core, rate, seconds, connections):
+    """Calls by rate.c; returns {microseconds: calls}."""
+    done = on_core(core, [PROGRAMS / "rate", port, rate, seconds, connections], seconds + 30)
+    if done.returncode:
+        sys.exit(f"bench: the load at a fixed rate failed: {done.stderr}")
+    return dict(json.loads(done.stdout)["histogram"])
+
+
+def pool(into, histogram):
+    for us, count in histogram.items():
+        into[us] = into.get(us, 0) + count
+
+
+def percentile(pooled, share):
+    wanted, seen = share * sum(pooled.values()), 0
+    for us in sorted(pooled):
+        seen += pooled[us]
+        if seen >= wanted:
+            return us
+    return 0
 
 
 # ---- telling ---------------------------------------------------------------------------------------------------

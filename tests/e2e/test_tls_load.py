@@ -40,7 +40,7 @@ class Rate:
     """Calls at a fixed rate, by a program that counts each from when it was due."""
 
     def __init__(self, port, rate, seconds):
-        self.process = subprocess.Popen([PROGRAMS / "rate", str(port), str(rate), str(seconds), str(CALLERS)], text=True,
+        self.process = subprocess.Popen([PROGRAMS / "rate", *map(str, (port, rate, seconds, CALLERS))], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def end(self):
