@@ -1,0 +1,33 @@
+/* original.c - see original.h. */
+#include "net/original.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define ORIGINAL_DST 80 /* SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST (linux/netfilter_ipv4.h) */
+
+static bool ask(int fd, int level, struct address *out)
+{
+    struct sockaddr_storage from;
+    socklen_t len = sizeof from;
+    memset(&from, 0, sizeof from);
+    return getsockopt(fd, level, ORIGINAL_DST, &from, &len) == 0 &&
+           address_from_sockaddr((const struct sockaddr *)&from, len, out) == OK;
+}
+
+bool original_destination(int fd, struct address *out)
+{
+    struct sockaddr_storage at;
+    socklen_t len = sizeof at;
+    struct address here;
+    if (getsockname(fd, (struct sockaddr *)&at, &len) != 0 ||
+        address_from_sockaddr((const struct sockaddr *)&at, len, &here) != OK)
+        return false;
+    const int family = here.any.sa_family;
+    if (family != AF_INET && family != AF_INET6)
+        return false;
+    if (!ask(fd, family == AF_INET ? SOL_IP : SOL_IPV6, out))
+        return false;
+    return !address_equal(out, &here);
+}
