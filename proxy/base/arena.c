@@ -7,28 +7,13 @@
 #include "base/arena.h"
 
 #include "base/check.h"
+#include "base/poison.h"
 
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_POISONS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_POISONS 1
-#endif
-#endif
-#ifdef ARENA_POISONS
-#include <sanitizer/asan_interface.h>
-#define POISON(at, size) ASAN_POISON_MEMORY_REGION(at, size)
-#define UNPOISON(at, size) ASAN_UNPOISON_MEMORY_REGION(at, size)
-#else
-#define POISON(at, size) ((void)0)
-#define UNPOISON(at, size) ((void)0)
-#endif
 
 #define ALIGNMENT _Alignof(max_align_t)
 #define CHUNK_BYTES                                                                                \
@@ -38,9 +23,10 @@
          one is wasted */
 
 struct arena_chunk {
-    _Alignas(max_align_t) struct arena_chunk *next;
-    size_t size; /* of `data` */
-    char data[];
+    struct arena_chunk *next;
+    uint32_t size; /* of `data` */
+    uint32_t used;
+    _Alignas(max_align_t) char data[];
 };
 
 /* Of the chunks that are pooled. */
@@ -73,8 +59,8 @@ void arena_pool_fini(struct arena_pool *pool)
 
 void arena_init(struct arena *arena, struct arena_pool *pool, size_t limit_bytes)
 {
-    const size_t most = PTRDIFF_MAX; /* the sum of a chunk's header and data must not overflow */
-    *arena = (struct arena){.pool = pool, .limit_bytes = limit_bytes < most ? limit_bytes : most};
+    *arena = (struct arena){
+        .pool = pool, .limit_bytes = limit_bytes < UINT32_MAX ? (uint32_t)limit_bytes : UINT32_MAX};
 }
 
 static void give_back(struct arena_pool *pool, struct arena_chunk *chunk)
@@ -115,7 +101,7 @@ static struct arena_chunk *new_chunk(size_t data_bytes)
     struct arena_chunk *chunk = malloc(sizeof *chunk + data_bytes);
     if (chunk == NULL)
         return NULL;
-    chunk->size = data_bytes;
+    chunk->size = (uint32_t)data_bytes;
     POISON(chunk->data, data_bytes);
     return chunk;
 }
@@ -126,7 +112,8 @@ static void *alloc_alone(struct arena *arena, size_t size)
     struct arena_chunk *chunk = new_chunk(size);
     if (chunk == NULL)
         return NULL;
-    struct arena_chunk **place = arena->at != NULL ? &arena->chunks->next : &arena->chunks;
+    struct arena_chunk **place = arena->chunks != NULL ? &arena->chunks->next : &arena->chunks;
+    chunk->used = chunk->size;
     chunk->next = *place;
     *place = chunk;
     return chunk->data;
@@ -139,19 +126,25 @@ static bool start_chunk(struct arena *arena)
         chunk = new_chunk(data_bytes_of(arena->pool));
     if (chunk == NULL)
         return false;
+    chunk->used = 0;
     chunk->next = arena->chunks;
     arena->chunks = chunk;
-    arena->at = chunk->data;
-    arena->end = chunk->data + chunk->size;
     return true;
+}
+
+static bool fits(const struct arena *arena, size_t size)
+{
+    const struct arena_chunk *chunk = arena->chunks;
+    return chunk != NULL && size <= chunk->size - chunk->used;
 }
 
 static void *bump(struct arena *arena, size_t size)
 {
-    if ((size_t)(arena->end - arena->at) < size && !start_chunk(arena))
+    if (!fits(arena, size) && !start_chunk(arena))
         return NULL;
-    void *block = arena->at;
-    arena->at += size;
+    struct arena_chunk *chunk = arena->chunks;
+    void *block = chunk->data + chunk->used;
+    chunk->used += (uint32_t)size;
     return block;
 }
 
@@ -161,12 +154,12 @@ void *arena_alloc(struct arena *arena, size_t size)
     const size_t rounded = (wanted + ALIGNMENT - 1) & ~(ALIGNMENT - 1); /* 0 where that overflows */
     if (rounded == 0 || rounded > arena->limit_bytes - arena->used_bytes)
         return NULL;
-    const bool fits = rounded <= (size_t)(arena->end - arena->at);
     const bool is_small = rounded <= data_bytes_of(arena->pool) / OWN_CHUNK_SHARE;
-    void *block = fits || is_small ? bump(arena, rounded) : alloc_alone(arena, rounded);
+    void *block =
+        fits(arena, rounded) || is_small ? bump(arena, rounded) : alloc_alone(arena, rounded);
     if (block == NULL)
         return NULL;
-    arena->used_bytes += rounded;
+    arena->used_bytes += (uint32_t)rounded;
     UNPOISON(block, size);
     return block;
 }

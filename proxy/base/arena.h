@@ -16,6 +16,7 @@
 #include "span.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena_chunk;
 
@@ -27,12 +28,10 @@ struct arena_pool {
 };
 
 struct arena {
-    struct arena_pool *pool; /* may be NULL: chunks then come from and return to libc */
-    struct arena_chunk *chunks;
-    char *at;
-    char *end;
-    size_t used_bytes;
-    size_t limit_bytes;
+    struct arena_pool *pool;    /* may be NULL: chunks then come from and return to libc */
+    struct arena_chunk *chunks; /* the first one is being filled */
+    uint32_t used_bytes;
+    uint32_t limit_bytes;
 };
 
 void arena_pool_init(struct arena_pool *pool, size_t free_limit);
@@ -45,7 +44,7 @@ void arena_pool_fini(struct arena_pool *pool);
 /* Gives its chunks back to libc. After the last arena_fini; it may then be used again. */
 
 void arena_init(struct arena *arena, struct arena_pool *pool, size_t limit_bytes);
-/* An empty arena; takes no memory until the first allocation. */
+/* An empty arena; takes no memory until the first allocation. No limit is above 4 GiB. */
 
 void arena_fini(struct arena *arena);
 /* Gives everything back. The arena may be used again afterwards. */

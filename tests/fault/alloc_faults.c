@@ -7,6 +7,7 @@
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define EARLY_BYTES 4096          /* dlsym itself may allocate before it has told us where to */
 #define LIVE_SLOTS 16384          /* a power of two, far above what one run holds at once */
@@ -15,6 +16,7 @@
 static void *(*real_malloc)(size_t);
 static void *(*real_calloc)(size_t, size_t);
 static void *(*real_realloc)(void *, size_t);
+static void *(*real_mmap)(void *, size_t, int, int, int, off_t);
 static void (*real_free)(void *);
 
 static char early[EARLY_BYTES];
@@ -172,6 +174,7 @@ static bool resolve(void)
     *(void **)&real_malloc = dlsym(RTLD_NEXT, "malloc");
     *(void **)&real_calloc = dlsym(RTLD_NEXT, "calloc");
     *(void **)&real_realloc = dlsym(RTLD_NEXT, "realloc");
+    *(void **)&real_mmap = dlsym(RTLD_NEXT, "mmap");
     *(void **)&real_free = dlsym(RTLD_NEXT, "free");
     is_resolving = false;
     return true;
@@ -191,6 +194,14 @@ void *calloc(size_t count, size_t size)
     if (!resolve())
         return early_alloc(count * size); /* zero, as static memory is */
     return fails(is_mine) ? NULL : track(real_calloc(count, size), is_mine);
+}
+
+void *mmap(void *wanted, size_t size, int protection, int flags, int file, off_t offset)
+{
+    const bool is_mine = is_wanted(__builtin_return_address(0));
+    if (!resolve())
+        abort();
+    return fails(is_mine) ? MAP_FAILED : real_mmap(wanted, size, protection, flags, file, offset);
 }
 
 void *realloc(void *pointer, size_t size)
