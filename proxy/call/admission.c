@@ -115,6 +115,8 @@ static void stand_behind_breaker(struct call *call)
 static void join(struct call *call, struct line *line, mono_ns now)
 {
     INVARIANT(call->line == NULL);
+    list_init(&call->line_link);
+    list_init(&call->seat_link);
     line_join(line, &call->line_link);
     call->slots->waiting++;
     call->tokens->waiting++;
@@ -145,6 +147,14 @@ static void join_tokens(struct call *call, mono_ns now)
     rearm_tokens(call->tokens, now);
 }
 
+/* In the place of its links. */
+static void begin_attempts(struct call *call)
+{
+    call->endpoint_seat = call->outlier_seat = NULL;
+    call->attempt_at = call->head_at = 0;
+    call->lease_at = MONO_NEVER;
+}
+
 static void leave_line(struct call *call, mono_ns now)
 {
     const bool is_token_line = call->line == &call->tokens->line;
@@ -155,6 +165,7 @@ static void leave_line(struct call *call, mono_ns now)
     call->tokens->waiting--;
     list_remove(&call->seat_link);
     call->line = NULL;
+    begin_attempts(call);
 }
 
 static void drop_promise(struct call *call)
@@ -216,9 +227,7 @@ static enum admission refuse(struct call *call, const struct gate *asked,
                              const struct gate_verdict *verdict, mono_ns now)
 {
     gate_note_refusal(asked, verdict, now);
-    call->refusal = *verdict;
-    call->tokens = NULL;
-    call->slots = NULL;
+    call->refusal = *verdict; /* in the place of the rooms */
     return ADMISSION_REFUSED;
 }
 

@@ -84,15 +84,12 @@ static void call_init(struct call *call, struct call_engine *engine, struct lane
     call->lane = lane;
     lane_ref(lane);
     list_init(&call->ready_link);
-    list_init(&call->line_link);
-    list_init(&call->seat_link);
     timer_init(&call->timer, on_timer);
     call->facts = *facts;
     call->is_tunnel = facts->is_tunnel;
     call->began_at = now;
     call->touched_at = now;
     call->lease_at = MONO_NEVER;
-    call->body_wait_at = MONO_NEVER;
     call->reply_not_before = MONO_NEVER;
     call->endpoint_id = CANDIDATE_UNKNOWN;
     const struct timeouts_config *timeouts = verdict_timeouts(call);
@@ -234,23 +231,22 @@ void call_refuse_now(struct call *call, enum reason reason, mono_ns now)
 void call_pause(struct call *call, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
-    if (call->step != CALL_STEP_ATTEMPT || call->body_wait_at != MONO_NEVER)
+    if (call->step != CALL_STEP_ATTEMPT || call_waits_for_body_since(call) != MONO_NEVER)
         return;
     deadline_pause(&call->deadline, now);
-    call->body_wait_at = now;
     steps_run(call, CALL_EVENT_CLOCK, now);
 }
 
 void call_resume(struct call *call, mono_ns now)
 {
     CHECK_OBJ(call, CALL_MAGIC);
-    if (call->body_wait_at == MONO_NEVER)
+    const mono_ns since = call_waits_for_body_since(call);
+    if (since == MONO_NEVER)
         return;
-    const dur_ns waited = mono_since(now, call->body_wait_at);
+    const dur_ns waited = mono_since(now, since);
     deadline_resume(&call->deadline, now);
     call->attempt_at = mono_add(call->attempt_at, waited);
     call->lease_at = mono_add(call->lease_at, waited);
-    call->body_wait_at = MONO_NEVER;
     steps_run(call, CALL_EVENT_CLOCK, now);
 }
 

@@ -88,7 +88,7 @@ struct call_head {      /* a final response head */
 };
 
 struct call_failure { /* an attempt that ended without a final head */
-    enum reason reason;
+    enum reason reason : 8;
     bool is_reused;   /* the connection had served before */
     bool is_unsent;   /* not one byte of the request was written to it */
     bool is_answered; /* some byte of a response had arrived */
@@ -163,24 +163,33 @@ struct call {
     struct deadline deadline;
     mono_ns began_at;
 
-    struct token_room *tokens;
-    struct slot_room *slots;
     struct line *line; /* the line it waits in, NULL outside QUEUED */
-    struct list line_link;
-    struct list seat_link;
-    mono_ns line_joined_at;
-
-    struct gate_verdict refusal; /* of the gate, when it said no */
+    union {
+        struct { /* while the gate is asked, and in QUEUED */
+            struct token_room *tokens;
+            struct slot_room *slots;
+        };
+        struct gate_verdict refusal; /* of the gate, when it said no */
+    };
+    union { /* only a first attempt waits in a line */
+        struct {
+            struct list line_link;
+            struct list seat_link;
+            mono_ns line_joined_at;
+        };
+        struct {
+            struct endpoint_seat *endpoint_seat; /* of the endpoint that the permit is for, by its
+                                                    circuit breaker; counted in its users */
+            struct endpoint_seat *outlier_seat;  /* the same, by its outlier breaker */
+            mono_ns attempt_at; /* start of the attempt; moves later while the caller's body is
+                                   awaited */
+            mono_ns lease_at;   /* end of a probe's lease; MONO_NEVER if none */
+            mono_ns head_at;    /* final head of the attempt that is relayed */
+        };
+    };
     struct permit permit;
-    struct endpoint_seat *endpoint_seat; /* of the endpoint that the permit is for, by its circuit
-                                            breaker; counted in its users */
-    struct endpoint_seat *outlier_seat;  /* the same, by its outlier breaker */
-    uint64_t endpoint_id;                /* candidate, or chosen; CANDIDATE_UNKNOWN before */
-    mono_ns attempt_at;   /* start of the attempt; moves later while the caller's body is awaited */
-    mono_ns lease_at;     /* end of a probe's lease; MONO_NEVER if none */
-    mono_ns head_at;      /* final head of the attempt that is relayed */
+    uint64_t endpoint_id; /* candidate, or chosen; CANDIDATE_UNKNOWN before */
     mono_ns touched_at;   /* last byte in either direction */
-    mono_ns body_wait_at; /* since when the caller's body is awaited; MONO_NEVER if not */
 
     uint32_t attempt;      /* number of the attempt, from 0; x-outrigger-attempt is one more */
     uint32_t attempts_run; /* that reached ATTEMPT, transparent ones not counted */
@@ -196,20 +205,20 @@ struct call {
     enum retry_cause retry_cause : 8;
     enum policy_family refused_by : 8;
     enum fate fate : 8;
-    bool is_promised;     /* a token of `tokens` is promised to it */
-    bool is_attempt_live; /* between START_ATTEMPT and its end upstream */
-    bool is_tunnel;       /* CONNECT from the start, or after 101 */
-    bool is_settled;      /* the attempt was judged, and told to the host */
-    bool is_slow;         /* its head came late: a flag of the verdict that is still to fall */
-    bool is_transparent_used;
-    bool needs_fresh; /* the next connection must not come from the pool */
-    bool has_kept_head;
-    bool is_exhausted; /* the answer carries x-outrigger-retries: exhausted */
-    bool is_delivered;
-    bool is_cancelled;
-    bool is_broken;
-    bool is_stream; /* moved to maxStreams */
-    bool has_shadow_timeout;
+    bool is_promised : 1;     /* a token of `tokens` is promised to it */
+    bool is_attempt_live : 1; /* between START_ATTEMPT and its end upstream */
+    bool is_tunnel : 1;       /* CONNECT from the start, or after 101 */
+    bool is_settled : 1;      /* the attempt was judged, and told to the host */
+    bool is_slow : 1;         /* its head came late: a flag of the verdict that is still to fall */
+    bool is_transparent_used : 1;
+    bool needs_fresh : 1; /* the next connection must not come from the pool */
+    bool has_kept_head : 1;
+    bool is_exhausted : 1; /* the answer carries x-outrigger-retries: exhausted */
+    bool is_delivered : 1;
+    bool is_cancelled : 1;
+    bool is_broken : 1;
+    bool is_stream : 1; /* moved to maxStreams */
+    bool has_shadow_timeout : 1;
 };
 
 void call_engine_init(struct call_engine *engine, struct wheel *wheel, struct rng *rng,
@@ -274,6 +283,12 @@ void call_on_cancel(struct call *call, mono_ns now);
 void call_refuse_now(struct call *call, enum reason reason, mono_ns now);
 /* The host ends it: bad body bytes (BAD_REQUEST), too large a body, shutdown. Once headers are
  * downstream the response is cut off; a call that is already answered or over keeps its answer. */
+
+static inline mono_ns call_waits_for_body_since(const struct call *call)
+{
+    return call->deadline.paused_at;
+}
+/* MONO_NEVER if it does not. */
 
 void call_pause(struct call *call, mono_ns now);
 void call_resume(struct call *call, mono_ns now);

@@ -173,13 +173,14 @@ static void start_attempt(struct call *call, mono_ns now)
 static mono_ns waits_for_body_until(const struct call *call)
 {
     const dur_ns most = call->engine->body_idle;
-    return most > 0 && !call->facts.is_grpc ? mono_add(call->body_wait_at, most) : MONO_NEVER;
+    return most > 0 && !call->facts.is_grpc ? mono_add(call_waits_for_body_since(call), most)
+                                            : MONO_NEVER;
 }
 
 static void attempt_arm(struct call *call)
 {
     mono_ns at = deadline_next(&call->deadline);
-    if (call->body_wait_at == MONO_NEVER)
+    if (call_waits_for_body_since(call) == MONO_NEVER)
         at = mono_min(at, call->lease_at);
     else if (waits_for_body_until(call) < at)
         at = waits_for_body_until(call);
@@ -255,7 +256,7 @@ static void lease_timer(struct call *call, mono_ns now)
 
 static void attempt_timer(struct call *call, mono_ns now)
 {
-    if (call->body_wait_at != MONO_NEVER) {
+    if (call_waits_for_body_since(call) != MONO_NEVER) {
         body_timer(call, now);
         return;
     }

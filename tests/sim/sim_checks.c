@@ -109,7 +109,7 @@ static bool fires_by(const struct call *call, mono_ns at)
 
 static void check_timer(const struct call *call)
 {
-    const bool is_paused = call->body_wait_at != MONO_NEVER;
+    const bool is_paused = call_waits_for_body_since(call) != MONO_NEVER;
     const struct timeouts_config *timeouts = &call->lane->policy->timeouts;
     switch (call->step) {
     case CALL_STEP_QUEUED: INVARIANT(timer_is_set(&call->timer)); break;
@@ -117,7 +117,7 @@ static void check_timer(const struct call *call)
         INVARIANT(fires_by(call, deadline_next(&call->deadline)));
         INVARIANT(is_paused || fires_by(call, call->lease_at));
         INVARIANT(!is_paused || call->engine->body_idle == 0 ||
-                  fires_by(call, call->body_wait_at + call->engine->body_idle));
+                  fires_by(call, call_waits_for_body_since(call) + call->engine->body_idle));
         break;
     case CALL_STEP_BACKOFF: INVARIANT(fires_by(call, call->not_before)); break;
     case CALL_STEP_RELAY:
@@ -136,14 +136,13 @@ static void check_call(const struct sim_call *visit)
     INVARIANT(call->step != CALL_STEP_ROUTE && call->step != CALL_STEP_ADMIT &&
               call->step != CALL_STEP_JUDGE_HEAD);
     INVARIANT((call->step == CALL_STEP_QUEUED) == (call->line != NULL));
-    INVARIANT(list_is_linked(&call->line_link) == (call->line != NULL));
-    INVARIANT(call->line != NULL || !list_is_linked(&call->seat_link));
+    INVARIANT(call->line == NULL || list_is_linked(&call->line_link));
     INVARIANT(call->permit.is_live == call->is_attempt_live);
     INVARIANT(!call->is_attempt_live || may_work);
     INVARIANT(call->step != CALL_STEP_ATTEMPT || call->is_attempt_live);
     INVARIANT(!call->is_promised || call->line != NULL);
-    INVARIANT(call->endpoint_seat == NULL || !call->is_settled);
-    INVARIANT(call->outlier_seat == NULL || !call->is_settled);
+    INVARIANT(call->line != NULL || call->endpoint_seat == NULL || !call->is_settled);
+    INVARIANT(call->line != NULL || call->outlier_seat == NULL || !call->is_settled);
     INVARIANT((call->actions != 0) == list_is_linked(&call->ready_link));
     INVARIANT(call->step != CALL_STEP_FINISH || !timer_is_set(&call->timer));
     check_timer(call);
@@ -154,7 +153,7 @@ static void check_on_time(const struct sim_call *visit, mono_ns a_tick_ago)
     const struct call *call = &visit->call;
     const bool is_enforced = call->lane->policy->timeouts.mode == POLICY_ENFORCE;
     const bool is_waiting = call->step == CALL_STEP_QUEUED || call->step == CALL_STEP_ATTEMPT;
-    if (is_waiting && call->body_wait_at == MONO_NEVER)
+    if (is_waiting && call_waits_for_body_since(call) == MONO_NEVER)
         INVARIANT(a_tick_ago < visit->deadline_at);
     if (call->step == CALL_STEP_QUEUED && !visit->sim->has_reloads)
         INVARIANT(a_tick_ago - call->line_joined_at <
@@ -286,7 +285,7 @@ static void check_endpoint_seat(const struct sim *sim, const struct endpoint_sea
     uint32_t users = 0;
     LIST_FOREACH (link, &sim->calls) {
         const struct call *call = &CONTAINER_OF(link, struct sim_call, link)->call;
-        users += call->endpoint_seat == seat || call->outlier_seat == seat;
+        users += call->line == NULL && (call->endpoint_seat == seat || call->outlier_seat == seat);
     }
     INVARIANT(seat->users == users);
     check_seat(sim, &seat->seat);

@@ -313,7 +313,7 @@ static void poke_caller(struct sim_call *call)
         call_resume(&call->call, sim->now);
     } else {
         call_pause(&call->call, sim->now);
-        if (call->call.body_wait_at != MONO_NEVER)
+        if (call_waits_for_body_since(&call->call) != MONO_NEVER)
             call->paused_at = sim->now;
     }
 }

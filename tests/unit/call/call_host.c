@@ -398,8 +398,7 @@ void world_end(struct world *world)
             cancel(visit);
         cr_assert_eq(visit->finishes, 1);
         cr_assert_not(list_is_linked(&visit->call.ready_link));
-        cr_assert_not(list_is_linked(&visit->call.line_link));
-        cr_assert_not(list_is_linked(&visit->call.seat_link));
+        cr_assert_null(visit->call.line);
         cr_assert_not(timer_is_set(&visit->call.timer));
     }
     target_table_fini(&world->targets);

@@ -216,7 +216,7 @@ Test(attempt, awaits_a_body_only_while_it_runs)
     cr_assert(is_refused(b, REASON_QUEUE_TIMEOUT));
     head(a, 200);
     pause_body(a);
-    cr_assert_eq(a->call.body_wait_at, MONO_NEVER);
+    cr_assert_eq(call_waits_for_body_since(&a->call), MONO_NEVER);
     body_ends(a);
     deliver(a);
 }
