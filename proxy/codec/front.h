@@ -63,7 +63,6 @@ struct front_class {
 
 struct front {
     const struct front_class *class;
-    const struct front_handler *handler;
     void *user;    /* of the handler: the request that is served, NULL between requests */
     void *context; /* of whoever accepted it: listener, peer */
 };

@@ -64,7 +64,7 @@ static void head_refused(struct h1_front *front, const struct h1_result *result)
     front->is_lost = true;
     front->is_reading = false;
     inbox_fini(&front->in);
-    front->base.handler->on_bad_request(&front->base, result->reason, result->detail);
+    front->handler->on_bad_request(&front->base, result->reason, result->detail);
 }
 
 static void head_arrived(struct h1_front *front, struct message *msg)
@@ -79,7 +79,7 @@ static void head_arrived(struct h1_front *front, struct message *msg)
     front->is_reading = false;
     h1_body_init(&front->body, msg->framing, msg->content_length, &front->arena);
     front->is_body_ended = front->body.is_done;
-    front->base.handler->on_request(&front->base, msg);
+    front->handler->on_request(&front->base, msg);
 }
 
 static void head_is_partial(struct h1_front *front)
@@ -108,7 +108,7 @@ static size_t feed_preface(struct h1_front *front, struct span bytes)
         return 0;
     }
     front->rest = bytes;
-    front->base.handler->on_preface(&front->base);
+    front->handler->on_preface(&front->base);
     return bytes.len;
 }
 
@@ -147,15 +147,15 @@ static size_t feed_body(struct h1_front *front, struct span bytes)
         if (event.kind == H1_CHUNK_MORE)
             break;
         if (event.kind == H1_CHUNK_DATA) {
-            front->base.handler->on_body(&front->base, event.data);
+            front->handler->on_body(&front->base, event.data);
         } else if (event.kind == H1_CHUNK_END) {
             front->is_body_ended = true;
-            front->base.handler->on_body_end(&front->base, h1_body_trailers(&front->body));
+            front->handler->on_body_end(&front->base, h1_body_trailers(&front->body));
         } else {
             front->is_body_ended = true;
             front->is_lost = true;
             front->may_persist = false;
-            front->base.handler->on_bad_body(&front->base, event.reason, event.detail);
+            front->handler->on_bad_body(&front->base, event.reason, event.detail);
             return bytes.len;
         }
     }
@@ -174,8 +174,8 @@ static size_t feed(struct h1_front *front, struct span bytes)
     case H1_FRONT_TUNNEL:
         if (!front->is_reading)
             return 0;
-        front->base.handler->on_body(&front->base,
-                                     bytes); /* may stop the reading, but has taken these */
+        front->handler->on_body(&front->base,
+                                bytes); /* may stop the reading, but has taken these */
         return bytes.len;
     default: /* LINGER, FLUSH: thrown away */ return bytes.len;
     }
@@ -198,7 +198,7 @@ static size_t feed_all(struct h1_front *front, struct span bytes)
 static void connection_lost(struct h1_front *front)
 {
     if (front->state == H1_FRONT_CALL || front->state == H1_FRONT_TUNNEL)
-        front->base.handler->on_hangup(&front->base);
+        front->handler->on_hangup(&front->base);
     else
         close_front(front, STREAM_END_ORDERLY);
 }
@@ -235,7 +235,7 @@ static void tunnel_ended(struct h1_front *front)
     if (front->is_body_ended)
         return;
     front->is_body_ended = true;
-    front->base.handler->on_body_end(&front->base, SPAN_NONE);
+    front->handler->on_body_end(&front->base, SPAN_NONE);
 }
 
 static void on_next_task(struct loop_task *task)
@@ -268,7 +268,7 @@ static void caller_left(struct h1_front *front)
         if (front->is_bare) /* it has said all that it has to say, and waits for the answer */
             front->is_fin_kept = true;
         else
-            front->base.handler->on_hangup(&front->base);
+            front->handler->on_hangup(&front->base);
         break;
     case H1_FRONT_TUNNEL: tunnel_ended(front); break;
     case H1_FRONT_FLUSH:
@@ -333,7 +333,7 @@ static void taken_all(struct h1_front *front)
         if (inbox_length(&front->in) > 0)
             loop_defer(front->codec->loop, &front->next_task);
         break;
-    default: front->base.handler->on_writable(&front->base); break;
+    default: front->handler->on_writable(&front->base); break;
     }
 }
 
@@ -352,7 +352,7 @@ static void on_event(struct stream *stream, unsigned flags)
         front_readable(front);
     if (!is_closed(front) && (flags & STREAM_HANGUP) && front->state == H1_FRONT_CALL &&
         !front->is_bare)
-        front->base.handler->on_hangup(&front->base);
+        front->handler->on_hangup(&front->base);
     codec_uncork(front->codec);
     watch_stream(front);
 }
@@ -362,7 +362,7 @@ static void on_event(struct stream *stream, unsigned flags)
 static void on_closed(struct stream *stream)
 {
     struct h1_front *front = CONTAINER_OF(stream, struct h1_front, stream);
-    front->base.handler->on_gone(&front->base);
+    front->handler->on_gone(&front->base);
     inbox_fini(&front->in);
     front->magic = 0;
     free(front);
@@ -397,7 +397,7 @@ struct h1_front *h1_front_open(struct codec *codec, int fd, const struct front_h
     front->magic = H1_FRONT_MAGIC;
     front->codec = codec;
     front->base.class = &h1_front_class;
-    front->base.handler = handler;
+    front->handler = handler;
     front->base.context = context;
     front->is_body_ended = true;
     outbox_init(&front->out, codec, &front->stream, on_write_failed);

@@ -47,6 +47,7 @@ struct h1_front {
     struct front base;
     uint32_t magic;
     enum h1_front_state state;
+    const struct front_handler *handler;
     struct codec *codec;
     struct stream stream;
     struct outbox out;

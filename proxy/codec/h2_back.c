@@ -9,9 +9,10 @@
 struct h2_back_stream {
     struct back base;
     struct h2_stream stream;
-    enum method method;
-    uint32_t interims;
 };
+
+_Static_assert(sizeof(struct h2_back_stream) <= H2_STREAM_MEMORY, "an upstream's stream");
+_Static_assert(H2_BACK_INTERIM_LIMIT < 63, "h2_stream.interims counts one more");
 
 static const struct back_class h2_back_class;
 static uint64_t serials;
@@ -94,7 +95,7 @@ static void on_trailers(struct h2_back_stream *back, struct h2_head *head)
 
 static void on_interim(struct h2_back_stream *back, struct message *msg)
 {
-    if (++back->interims > H2_BACK_INTERIM_LIMIT)
+    if (++back->stream.interims > H2_BACK_INTERIM_LIMIT)
         refuse(back, DEFENCE_MALFORMED, "too many interim responses before a final one");
     else
         back->base.handler->on_interim(&back->base, msg);
@@ -108,7 +109,8 @@ static void on_head(struct h2_stream *stream, struct h2_head *head, bool is_end)
         on_trailers(back, head);
         return;
     }
-    const struct h1_result result = h2_head_response(head, is_end, back->method, &msg);
+    const enum method method = stream->is_head ? METHOD_HEAD : METHOD_OTHER;
+    const struct h1_result result = h2_head_response(head, is_end, method, &msg);
     if (result.step != H1_DONE) {
         refuse(back, head->is_too_large ? DEFENCE_HEADER_LIST : DEFENCE_MALFORMED, result.detail);
         return;
@@ -170,7 +172,7 @@ static void on_stream_closed(struct h2_stream *stream, uint32_t code)
 static void free_stream(struct h2_stream *stream)
 {
     struct h2_back *back = back_of(stream->session);
-    free(of_stream(stream));
+    h2_session_give_memory(stream->session, of_stream(stream));
     if (back->session.stream_count > 0 || back->session.state != H2_OPEN)
         return;
     back->idle_since = back->session.codec->loop->now;
@@ -316,7 +318,7 @@ uint32_t h2_back_room(const struct h2_back *back)
 
 struct back *h2_back_begin(struct h2_back *back, const struct back_handler *handler, void *user)
 {
-    struct h2_back_stream *fresh = calloc(1, sizeof *fresh);
+    struct h2_back_stream *fresh = h2_session_take_memory(&back->session);
     if (fresh == NULL)
         return NULL;
     fresh->base = (struct back){&h2_back_class, handler, user};
@@ -345,7 +347,7 @@ static void do_send_request(struct back *base, const struct message *msg,
 {
     struct h2_back_stream *back = of_base(base);
     struct h2_fields fields;
-    back->method = msg->method;
+    back->stream.is_head = msg->method == METHOD_HEAD;
     h2_fields_init(&fields, h2_scratch_fields(back->stream.session), H2_FIELDS_MAX);
     h2_fields_request(&fields, msg, edit);
     h2_stream_head(&back->stream, &fields, msg->is_whole);
@@ -384,7 +386,7 @@ static bool do_is_unsent(const struct back *base)
 static bool do_has_answered(const struct back *base)
 {
     const struct h2_back_stream *back = of_base(base);
-    return back->stream.has_head || back->interims > 0;
+    return back->stream.has_head || back->stream.interims > 0;
 }
 
 static void do_pause(struct back *base)

@@ -11,8 +11,9 @@
 struct h2_front_stream {
     struct front base;
     struct h2_stream stream;
-    bool is_grpc; /* also where its head was refused */
 };
+
+_Static_assert(sizeof(struct h2_front_stream) <= H2_STREAM_MEMORY, "a caller's stream");
 
 static const struct front_class h2_front_class;
 
@@ -31,17 +32,20 @@ static struct h2_front *front_of(struct h2_session *session)
     return CONTAINER_OF(session, struct h2_front, session);
 }
 
+static const struct front_handler *handler_of(struct h2_stream *stream)
+{
+    return front_of(stream->session)->options.handler;
+}
+
 /* ---- what the caller sends ---- */
 
 static struct h2_stream *open_stream(struct h2_session *session)
 {
     const struct h2_front *front = front_of(session);
-    struct h2_front_stream *fresh = calloc(1, sizeof *fresh);
+    struct h2_front_stream *fresh = h2_session_take_memory(session);
     if (fresh == NULL)
         return NULL;
-    fresh->base = (struct front){.class = &h2_front_class,
-                                 .handler = front->options.handler,
-                                 .context = front->options.context};
+    fresh->base = (struct front){.class = &h2_front_class, .context = front->options.context};
     return &fresh->stream;
 }
 
@@ -49,7 +53,7 @@ static void free_stream(struct h2_stream *stream)
 {
     struct h2_front *front = front_of(stream->session);
     front->idle_since = front->session.codec->loop->now;
-    free(of_stream(stream));
+    h2_session_give_memory(stream->session, of_stream(stream));
 }
 
 static bool is_grpc_list(const struct h2_head *head)
@@ -78,7 +82,7 @@ static void on_trailers(struct h2_front_stream *front, struct h2_head *head)
     blame(front->stream.session, &result);
     front->stream.is_peer_ended = front->stream.is_end_told = true;
     if (front->base.user != NULL)
-        front->base.handler->on_bad_body(&front->base, result.reason, result.detail);
+        handler_of(&front->stream)->on_bad_body(&front->base, result.reason, result.detail);
 }
 
 static void on_head(struct h2_stream *stream, struct h2_head *head, bool is_end)
@@ -91,35 +95,35 @@ static void on_head(struct h2_stream *stream, struct h2_head *head, bool is_end)
     }
     stream->has_head = true;
     stream->is_peer_ended = stream->is_end_told = is_end;
-    front->is_grpc = is_grpc_list(head);
+    stream->is_grpc = is_grpc_list(head);
     const struct h1_result result = h2_head_request(head, is_end, &msg);
     if (result.step == H1_DONE) {
-        front->base.handler->on_request(&front->base, &msg);
+        handler_of(&front->stream)->on_request(&front->base, &msg);
         return;
     }
     blame(stream->session, &result);
-    front->base.handler->on_bad_request(&front->base, result.reason, result.detail);
+    handler_of(&front->stream)->on_bad_request(&front->base, result.reason, result.detail);
 }
 
 static void on_data(struct h2_stream *stream, struct span bytes)
 {
     struct front *base = &of_stream(stream)->base;
     if (base->user != NULL)
-        base->handler->on_body(base, bytes);
+        handler_of(stream)->on_body(base, bytes);
 }
 
 static void on_end(struct h2_stream *stream, struct span trailers)
 {
     struct front *base = &of_stream(stream)->base;
     if (base->user != NULL)
-        base->handler->on_body_end(base, trailers);
+        handler_of(stream)->on_body_end(base, trailers);
 }
 
 static void on_writable(struct h2_stream *stream)
 {
     struct front *base = &of_stream(stream)->base;
     if (base->user != NULL)
-        base->handler->on_writable(base);
+        handler_of(stream)->on_writable(base);
 }
 
 static void on_stream_closed(struct h2_stream *stream, uint32_t code)
@@ -127,7 +131,7 @@ static void on_stream_closed(struct h2_stream *stream, uint32_t code)
     struct front *base = &of_stream(stream)->base;
     (void)code;
     if (base->user != NULL)
-        base->handler->on_hangup(base);
+        handler_of(stream)->on_hangup(base);
     else
         h2_stream_retire(stream);
 }
@@ -189,7 +193,7 @@ static void do_send_reply(struct front *base, struct local_reply *reply)
     size_t len;
     size_t body_len;
     struct h2_fields fields;
-    reply->is_grpc = reply->is_grpc || front->is_grpc;
+    reply->is_grpc = reply->is_grpc || front->stream.is_grpc;
     if (local_reply_lines(reply, text, sizeof text, &len) != OK ||
         local_reply_body(reply, body, sizeof body, &body_len) != OK)
         return;

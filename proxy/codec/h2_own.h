@@ -4,6 +4,7 @@
 #define OUTRIGGER_CODEC_H2_OWN_H
 
 #include "base/check.h"
+#include "base/slab.h"
 #include "codec/h2_session.h"
 #include "codec/h2_stream.h"
 
@@ -12,6 +13,8 @@ struct h2_codec {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
     struct list sessions;
+    struct slab stream_memory;
+    struct slab ng_streams;     /* nghttp2's */
     struct h2_head *spare_head; /* blocks are short-lived: one is mostly enough */
     mono_ns log_again_at;       /* one line a second about connections that were ended */
     nghttp2_nv fields[H2_FIELDS_MAX];

@@ -12,6 +12,7 @@
 #define SETTINGS_MAX 32 /* entries of one frame */
 #define CONTINUATIONS_MAX 8
 #define GREETING_MAX 64     /* bytes of our SETTINGS frame */
+#define NG_STREAM_BYTES 224 /* of nghttp2 1.52; with others they come from libc like the rest */
 #define STREAMS_SLACK 10000 /* more than one read can begin */
 
 static const char does_not_read[] =
@@ -63,6 +64,8 @@ static struct h2_codec *codec_h2(struct codec *codec)
         return NULL;
     }
     list_init(&h2->sessions);
+    slab_init(&h2->stream_memory, H2_STREAM_MEMORY);
+    slab_init(&h2->ng_streams, NG_STREAM_BYTES);
     codec->h2 = h2;
     return h2;
 }
@@ -73,6 +76,8 @@ void h2_codec_free(struct codec *codec)
     codec->h2 = NULL;
     if (h2 == NULL)
         return;
+    slab_fini(&h2->stream_memory);
+    slab_fini(&h2->ng_streams);
     h2_head_free(&h2->spare_head);
     nghttp2_session_callbacks_del(h2->callbacks);
     nghttp2_option_del(h2->options);
@@ -82,12 +87,16 @@ void h2_codec_free(struct codec *codec)
 /* ---- nghttp2's memory ----
  * nghttp2 1.52 frees DATA that it has no memory to queue, and its stream holds it all the same: the
  * end of the stream would free it again. So what is freed meanwhile is spared, and goes with the
- * stream. */
+ * stream. Its streams are what lives long, in a slab. */
+
+static struct slab *ng_streams(const struct h2_session *session)
+{
+    return &session->codec->h2->ng_streams;
+}
 
 static void *ng_malloc(size_t size, void *context)
 {
-    (void)context;
-    return malloc(size);
+    return size == NG_STREAM_BYTES ? slab_alloc(ng_streams(context)) : malloc(size);
 }
 
 static void *ng_calloc(size_t count, size_t size, void *context)
@@ -99,7 +108,16 @@ static void *ng_calloc(size_t count, size_t size, void *context)
 static void *ng_realloc(void *pointer, size_t size, void *context)
 {
     (void)context;
+    INVARIANT(!slab_is_block(pointer));
     return realloc(pointer, size);
+}
+
+static void give_back(struct h2_session *session, void *pointer)
+{
+    if (slab_is_block(pointer))
+        slab_free(ng_streams(session), pointer);
+    else
+        free(pointer);
 }
 
 static void ng_free(void *pointer, void *context)
@@ -108,7 +126,18 @@ static void ng_free(void *pointer, void *context)
     if (session->is_submitting && pointer != NULL && session->spared == NULL)
         session->spared = pointer;
     else
-        free(pointer);
+        give_back(session, pointer);
+}
+
+void *h2_session_take_memory(struct h2_session *session)
+{
+    void *memory = slab_alloc(&session->codec->h2->stream_memory);
+    return memory != NULL ? memset(memory, 0, H2_STREAM_MEMORY) : NULL;
+}
+
+void h2_session_give_memory(struct h2_session *session, void *memory)
+{
+    slab_free(&session->codec->h2->stream_memory, memory);
 }
 
 int h2_session_submit_data(struct h2_session *session, int32_t id,
@@ -118,7 +147,7 @@ int h2_session_submit_data(struct h2_session *session, int32_t id,
     const int status = nghttp2_submit_data(session->ng, NGHTTP2_FLAG_END_STREAM, id, data);
     session->is_submitting = false;
     if (status != NGHTTP2_ERR_NOMEM)
-        free(session->spared);
+        give_back(session, session->spared);
     session->spared = NULL;
     return status;
 }

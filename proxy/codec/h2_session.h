@@ -127,6 +127,11 @@ void h2_session_on_socket_closed(struct stream *stream);
 void h2_session_feed(struct h2_session *session, struct span bytes);
 /* What came from the peer. */
 
+void *h2_session_take_memory(struct h2_session *session);
+/* For a stream of its role: H2_STREAM_MEMORY bytes, zeroed; NULL without memory. */
+
+void h2_session_give_memory(struct h2_session *session, void *memory);
+
 int h2_session_submit_data(struct h2_session *session, int32_t id,
                            const nghttp2_data_provider *data);
 /* nghttp2_submit_data; a failure does no harm. */

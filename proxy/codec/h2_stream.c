@@ -13,10 +13,11 @@ enum chore {
     CHORE_WRITABLE = 1 << 1, /* tell who waits that all has gone */
     CHORE_DELIVER = 1 << 2,  /* what is held, and window that is owed */
 };
+#define CHORES (CHORE_PUSH | CHORE_WRITABLE | CHORE_DELIVER)
 
 static void add_chore(struct h2_stream *stream, unsigned chore)
 {
-    stream->chores = (uint16_t)(stream->chores | chore);
+    stream->chores |= chore & CHORES;
     if (!list_is_linked(&stream->chore_link))
         list_append(&stream->session->chores, &stream->chore_link);
     h2_session_schedule(stream->session);
@@ -55,8 +56,9 @@ static void credit_session(struct h2_session *session, size_t bytes)
 
 static void drop_held(struct h2_stream *stream)
 {
-    stream->session->held_bytes -= inbox_length(&stream->in);
-    inbox_fini(&stream->in);
+    const size_t held = inbox_length(&stream->in);
+    stream->session->held_bytes -= held;
+    inbox_consume(&stream->in, held); /* whoever is told of trailers may be who drops the rest */
     credit_session(stream->session, 0);
 }
 
@@ -64,8 +66,6 @@ void h2_stream_fini(struct h2_stream *stream)
 {
     inbox_fini(&stream->in);
     inbox_fini(&stream->out);
-    inbox_fini(&stream->trailers_in);
-    inbox_fini(&stream->trailers_out);
 }
 
 void h2_stream_retire(struct h2_stream *stream)
@@ -185,7 +185,7 @@ void h2_stream_end(struct h2_stream *stream, struct span trailers)
 {
     if (stream->is_ended || stream->is_closed || stream->is_broken)
         return;
-    if (inbox_add(&stream->trailers_out, trailers) != OK) {
+    if (inbox_add_trailers(&stream->out, trailers) != OK) {
         no_memory(stream);
         return;
     }
@@ -196,14 +196,14 @@ void h2_stream_end(struct h2_stream *stream, struct span trailers)
 
 static bool has_trailers(const struct h2_stream *stream)
 {
-    return inbox_length(&stream->trailers_out) > 0;
+    return inbox_has_trailers(&stream->out);
 }
 
 static void submit_trailers(struct h2_stream *stream)
 {
     struct h2_fields fields;
     h2_fields_init(&fields, h2_scratch_fields(stream->session), H2_FIELDS_MAX);
-    h2_fields_lines(&fields, inbox_span(&stream->trailers_out));
+    h2_fields_lines(&fields, inbox_trailers(&stream->out));
     h2_session_must(stream->session, nghttp2_submit_trailer(stream->session->ng, stream->id,
                                                             fields.list, fields.count));
     stream->has_item = true; /* nothing may follow */
@@ -312,7 +312,7 @@ static void tell_end(struct h2_stream *stream, struct span trailers)
 void h2_stream_peer_ended(struct h2_stream *stream, struct span trailers)
 {
     const bool is_held = inbox_length(&stream->in) > 0;
-    if (is_held && inbox_add(&stream->trailers_in, trailers) != OK) {
+    if (is_held && inbox_add_trailers(&stream->in, trailers) != OK) {
         no_memory(stream);
         return;
     }
@@ -347,7 +347,7 @@ static void deliver(struct h2_stream *stream)
     credit_session(session, 0);
     credit_stream(stream, 0);
     if (stream->is_peer_ended && !stream->is_end_told && inbox_length(&stream->in) == 0)
-        tell_end(stream, inbox_span(&stream->trailers_in));
+        tell_end(stream, inbox_trailers(&stream->in));
 }
 
 /* ---- chores ---- */

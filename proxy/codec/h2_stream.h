@@ -25,17 +25,18 @@ struct h2_session;
 
 struct h2_stream {
     struct h2_session *session;
-    struct list link;         /* h2_session.streams, or .dead */
-    struct list chore_link;   /* h2_session.chores */
-    struct inbox in;          /* held: came while nobody read */
-    struct inbox out;         /* waits for nghttp2 to ask for it */
-    struct inbox trailers_in; /* came behind held bytes */
-    struct inbox trailers_out;
+    struct list link;       /* h2_session.streams, or .dead */
+    struct list chore_link; /* h2_session.chores */
+    struct inbox in;        /* held: came while nobody read */
+    struct inbox out;       /* waits for nghttp2 to ask for it */
+    mono_ns out_at;         /* last time that the peer's window took bytes */
     uint32_t debt; /* bytes passed on whose window is not given back, since reading stopped */
     int32_t id;    /* -1 before a request is submitted */
     uint32_t queued_turn; /* loop turn (low bits) in which `out` became non-empty */
-    uint16_t chores;
-    mono_ns out_at;         /* last time that the peer's window took bytes */
+    unsigned chores : 3;
+    unsigned interims : 6;  /* responses of an upstream, before the final one */
+    bool is_head : 1;       /* its request is a HEAD */
+    bool is_grpc : 1;       /* a caller's, also where its head was refused */
     bool has_head : 1;      /* the peer's final head has come */
     bool is_reading : 1;    /* bytes may be delivered */
     bool is_open : 1;       /* our HEADERS are behind us: DATA may be submitted */
@@ -52,6 +53,9 @@ struct h2_stream {
     bool is_retired : 1;    /* nobody of ours wants it any more */
     bool is_left : 1;       /* retires when all is sent */
 };
+
+#define H2_STREAM_MEMORY                                                                           \
+    (sizeof(struct h2_stream) + 3 * sizeof(void *)) /* with what a role embeds it in */
 
 void h2_stream_init(struct h2_stream *stream, struct h2_session *session, int32_t id);
 

@@ -107,5 +107,7 @@ void h2_sessions_sweep(struct codec *codec, mono_ns now)
         else if (mono_since(now, session->ending_at) >= LINGER_TIME)
             h2_session_lose(session, REASON_NONE, NULL);
     }
+    slab_trim(&codec->h2->stream_memory);
+    slab_trim(&codec->h2->ng_streams);
     codec_uncork(codec);
 }
