@@ -61,13 +61,14 @@ static void add_deadlines(const struct request *request, struct own_lines *lines
 }
 
 /* gRFC A6: how often this call was tried before, by the caller's own retries and by ours. */
-static void add_previous_attempts(const struct request *request, struct own_lines *lines)
+static void add_previous_attempts(const struct request *request, const struct message *msg,
+                                  struct own_lines *lines)
 {
     const struct span name = SPAN("grpc-previous-rpc-attempts");
     uint64_t callers = 0;
     if (!request->call.facts.is_grpc || request->call.retries_made == 0)
         return;
-    const struct header *said = message_find_name(&request->msg, name);
+    const struct header *said = message_find_name(msg, name);
     if (said == NULL || !bytes_decimal(said->value, &callers) || callers > UINT32_MAX)
         callers = 0;
     add_number(lines, name, (long long)callers + request->call.retries_made);
@@ -76,12 +77,13 @@ static void add_previous_attempts(const struct request *request, struct own_line
 static void send_request(struct request *request)
 {
     struct own_lines lines = {.count = 0};
-    const struct message *msg = &request->msg;
+    char own_id[REQUEST_ID_LEN];
+    const struct message *msg = request_message(request);
     add_deadlines(request, &lines);
-    add_previous_attempts(request, &lines);
+    add_previous_attempts(request, msg, &lines);
     const struct request_edit edit = {
         .via = span_of(request->proxy->pseudonym),
-        .request_id = request->request_id,
+        .request_id = request_name(request, msg, own_id),
         .host = span_of(request->call.lane->target->name),
         .attempt = request->call.attempt + 1,
         .is_upgrade_passed = msg->is_upgrade,
@@ -97,7 +99,7 @@ static void send_request(struct request *request)
 
 static void open_attempt(struct request *request)
 {
-    if (request->msg.is_connect)
+    if (request->call.facts.is_tunnel)
         tunnel_connected(request);
     else
         send_request(request);
@@ -107,20 +109,25 @@ static enum repeat repeat_of(const struct request *request)
 {
     const struct call_facts *facts = &request->call.facts;
     if (facts->is_idempotent)
-        return request->msg.framing == BODY_NONE ? REPEAT_FREE : REPEAT_PAID;
+        return request->has_body ? REPEAT_PAID : REPEAT_FREE;
     const bool may_retry = request->call.lane->policy->retry.mode != POLICY_OFF;
     return facts->is_method_listed && may_retry ? REPEAT_PAID : REPEAT_NEVER;
+}
+
+static void never_began(struct request *request, enum reason reason)
+{
+    const struct call_failure failure = {.reason = reason};
+    call_on_attempt_failed(&request->call, &failure, request->proxy->loop->now);
 }
 
 void attempt_io_start(struct request *request)
 {
     struct call *call = &request->call;
     struct endpoint_set *endpoints = host_endpoints(call);
-    const bool is_upgrade = request->msg.is_upgrade; /* HTTP/2 has none: it goes by HTTP/1.1 */
+    const bool is_upgrade = call->facts.is_upgrade; /* HTTP/2 has none: it goes by HTTP/1.1 */
     request->has_sent_head = false;
     if (endpoints == NULL) {
-        const struct call_failure failure = {.reason = REASON_DNS_FAILURE};
-        call_on_attempt_failed(call, &failure, request->proxy->loop->now);
+        never_began(request, REASON_DNS_FAILURE);
         return;
     }
     const bool is_plain_tunnel = call->facts.is_tunnel; /* CONNECT: TLS is the caller's business */
@@ -135,8 +142,11 @@ void attempt_io_start(struct request *request)
         .negotiates = !is_plain_tunnel && !is_upgrade && request->http == ROUTE_ALPN,
         .tls = is_plain_tunnel ? (struct pool_tls){.client = NULL} : host_tls(call),
     };
-    if (attempt_start(&request->attempt, &order) == ATTEMPT_READY)
-        open_attempt(request);
+    switch (attempt_start(&request->attempt, &order)) {
+    case ATTEMPT_READY: open_attempt(request); break;
+    case ATTEMPT_NO_MEMORY: never_began(request, REASON_OVERLOADED); break;
+    default: /* LATER */ break;
+    }
 }
 
 void attempt_io_abort(struct request *request)
@@ -165,12 +175,11 @@ static void on_ready(struct attempt *attempt)
 static void on_interim(struct attempt *attempt, struct message *msg)
 {
     struct request *request = request_from(attempt);
-    if (request->front == NULL || request->msg.version_minor == 0)
+    if (request->front == NULL || request->is_http10)
         return;
     if (msg->status != 100) {
         front_send_interim(request->front, msg);
-    } else if (request->msg.expects_continue && !request->is_continue_sent &&
-               request->bytes_in == 0) {
+    } else if (request->expects_continue && !request->is_continue_sent && request->bytes_in == 0) {
         request->is_continue_sent = true;
         front_send_interim(request->front, msg);
         upload_go_on(request);

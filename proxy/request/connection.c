@@ -21,6 +21,7 @@ static void on_request(struct front *front, struct message *msg)
     struct proxy *proxy = connection_of(front)->proxy;
     request_begin(front, msg);
     proxy_perform(proxy);
+    proxy->arriving = NULL;
 }
 
 static void on_bad_request(struct front *front, enum reason reason, const char *detail)

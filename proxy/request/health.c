@@ -298,7 +298,7 @@ static void start(struct check *check)
     check->body_len = 0;
     wheel_set(loop_of(check)->wheel, &check->timer,
               mono_add(loop_of(check)->now, check->owner->cfg.timeout));
-    attempt_start_at(&check->attempt, &order, check->endpoint);
+    attempt_start_at(&check->attempt, &order, check->endpoint); /* else the timer tries again */
 }
 
 static void on_timer(struct timer *timer, mono_ns now)
@@ -338,7 +338,7 @@ static void check_new(struct health_checks *checks, struct endpoint *endpoint)
 
 static void check_free(struct check *check)
 {
-    attempt_abort(&check->attempt);
+    attempt_fini(&check->attempt);
     wheel_clear(loop_of(check)->wheel, &check->timer);
     if (check->metrics != NULL)
         metrics_instance_unref(&check->metrics, METRICS_HEALTH);

@@ -32,14 +32,15 @@ static void on_ready(struct call_engine *engine)
 static struct span key_of(const struct call *call, const struct key_config *key)
 {
     const struct request *request = request_of(call);
+    const struct connection *connection = request_connection(request);
     const struct header *header;
     switch (key->kind) {
     case KEY_HEADER:
-        header = message_find_name(&request->msg, span_of(key->header));
+        header = message_find_name(request_message(request), span_of(key->header));
         return header ? header->value : SPAN("");
-    case KEY_PATH: return request->msg.path;
-    case KEY_METHOD: return request->msg.method_name;
-    case KEY_CLIENT: return request->connection ? span_of(request->connection->peer) : SPAN("");
+    case KEY_PATH: return request_message(request)->path;
+    case KEY_METHOD: return request_message(request)->method_name;
+    case KEY_CLIENT: return connection ? span_of(connection->peer) : SPAN("");
     default: return SPAN("");
     }
 }
@@ -110,7 +111,7 @@ static const struct candidate *choose(struct balancer *balancer, struct chooser 
                                          .may_use = may_use,
                                          .context = chooser,
                                          .takes_unhealthy = takes_unhealthy,
-                                         .tried = request->attempt.tried,
+                                         .tried = attempt_tried(&request->attempt),
                                          .tried_count = request->attempt.tried_count};
     return go_down(balancer, chooser, &query);
 }

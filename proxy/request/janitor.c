@@ -7,11 +7,13 @@
 #include "request/destination.h"
 #include "request/request.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define ROUND (1 * NS_PER_S)
 #define DRAIN_ROUND (100 * NS_PER_MS)
+#define TRIM_CALLS 100           /* more or fewer than last time. A walk over what is free */
 #define MEMORY_BACK_PERMILLE 950 /* of the limit: below it calls are taken again */
 
 static uint64_t resident_bytes(void)
@@ -44,6 +46,19 @@ static void watch_memory(struct proxy *proxy)
             LOG_WARN, was_over ? "memory_below_limit" : "memory_above_limit",
             LOG_TEXT(was_over ? "calls are taken again" : "new calls are refused as overloaded"),
             LOG_UINT("residentBytes", used), LOG_UINT("limitBytes", limit));
+}
+
+/* What libc has kept of the calls that came or went goes back to the system, or a burst would count
+ * towards limits.maxMemory long after it. */
+static void give_memory_back(struct proxy *proxy)
+{
+    slab_trim(&proxy->request_memory);
+    const uint32_t calls = proxy->request_count;
+    const uint32_t before = proxy->trimmed_at_calls;
+    if ((calls > before ? calls - before : before - calls) < TRIM_CALLS)
+        return;
+    proxy->trimmed_at_calls = calls;
+    malloc_trim(0);
 }
 
 /* ---- drain ---- */
@@ -102,6 +117,7 @@ static void on_round(struct timer *timer, mono_ns now)
     pool_sweep(&proxy->pool, now);
     sweep_targets(proxy);
     connections_sweep(proxy, DOWNSTREAM_IDLE);
+    give_memory_back(proxy);
     watch_memory(proxy);
     watch_drain(proxy);
     metrics_reclaim(proxy->metrics);

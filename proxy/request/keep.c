@@ -27,7 +27,7 @@ void keep_begin(struct request *request)
         return;
     }
     request->kept = kept;
-    replay_init(&kept->body, &request->proxy->replay, CALL_KEPT_BODY_BYTES + KEPT_SLACK_BYTES);
+    replay_init(&kept->body, CALL_KEPT_BODY_BYTES + KEPT_SLACK_BYTES);
     const enum err copied = message_copy(request->head, &request->arena, &kept->head);
     request->head = NULL;
     if (copied != OK)
@@ -39,7 +39,7 @@ void keep_bytes(struct request *request, struct span bytes)
     struct kept *kept = request->kept;
     if (kept == NULL)
         return;
-    replay_add(&kept->body, bytes);
+    replay_add(&kept->body, &request->proxy->replay, bytes);
     if (kept->body.state != REPLAY_OK) {
         lose(request);
     } else if (kept->body.length > CALL_KEPT_BODY_BYTES) {
@@ -65,5 +65,5 @@ void keep_drop(struct request *request)
     struct kept *kept = request->kept;
     request->kept = NULL;
     if (kept != NULL)
-        replay_fini(&kept->body);
+        replay_fini(&kept->body, &request->proxy->replay);
 }

@@ -16,7 +16,8 @@
 
 #define ARENA_CHUNKS 256
 #define STREAM_CHUNK_BYTES                                                                         \
-    256 /* an open gRPC stream holds its head, in a block of its own, and an id */
+    256                 /* an open gRPC stream holds its head, in a block of its own, and an id */
+#define JOINED_FIELDS 1 /* a cookie of HTTP/2, beside its crumbs */
 #define DEFAULT_MEMORY_BYTES                                                                       \
     (UINT64_C(256) << 20) /* POLICY section 6: where no cgroup sets a limit */
 
@@ -113,7 +114,7 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
     loop_task_init(&proxy->perform, on_perform);
     proxy->replay.left_bytes = REPLAY_POOL_BYTES;
     list_init(&proxy->entrances);
-    list_init(&proxy->free_requests);
+    slab_init(&proxy->request_memory, sizeof(struct request));
     list_init(&proxy->requests);
     list_init(&proxy->connections);
     arena_pool_init(&proxy->arenas, ARENA_CHUNKS);
@@ -130,6 +131,9 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
     snprintf(proxy->pseudonym, sizeof proxy->pseudonym, "outrigger-%08x",
              (unsigned)rng_next(&loop->rng));
     take_limits(proxy, &snapshot->set->proxy);
+    proxy->unpacked.headers =
+        calloc(proxy->limits.max_headers + JOINED_FIELDS, sizeof *proxy->unpacked.headers);
+    INVARIANT(proxy->unpacked.headers != NULL);
     take_log(proxy, &snapshot->set->proxy.log);
     take_tls(proxy);
     janitor_start(proxy);
@@ -327,8 +331,8 @@ void proxy_free(struct proxy **taken)
     resolver_free(&proxy->resolver);
     metrics_target_unref(&proxy->unroutable);
     snapshot_unref(&proxy->snapshot);
-    LIST_FOREACH_SAFE (link, following, &proxy->free_requests)
-        free(CONTAINER_OF(link, struct request, link));
+    slab_fini(&proxy->request_memory);
+    free(proxy->unpacked.headers);
     arena_pool_fini(&proxy->arenas);
     arena_pool_fini(&proxy->stream_arenas);
     codec_fini(&proxy->codec);

@@ -7,11 +7,13 @@
 #define OUTRIGGER_REQUEST_PROXY_H
 
 #include "base/arena.h"
+#include "base/slab.h"
 #include "call/call.h"
 #include "call/target.h"
 #include "codec/codec.h"
 #include "config/policy_set.h"
 #include "config/protocol.h"
+#include "http/message.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/resolver.h"
@@ -30,6 +32,7 @@
 enum drain_phase { DRAIN_NONE = 0, DRAIN_SERVING, DRAIN_REFUSING, DRAIN_DONE };
 
 struct proxy;
+struct request;
 
 struct entrance { /* one listening address and what comes in there */
     struct listener listener;
@@ -56,11 +59,14 @@ struct proxy {
     struct arena_pool arenas;
     struct arena_pool stream_arenas; /* of calls on HTTP/2: many, and long-lived */
     struct list entrances;
-    struct list free_requests;
-    uint32_t free_request_count;
-    struct list requests; /* request.link: all that are under way */
+    struct slab request_memory;
+    struct list requests;           /* request.link: all that are under way */
+    const struct request *arriving; /* whose head has just come, in this callback; NULL */
+    const struct message *arriving_head;
+    struct message unpacked; /* of request_message, with limits.maxHeaders fields */
     uint32_t request_count;
-    struct list connections; /* connection.link */
+    uint32_t trimmed_at_calls; /* request_count when memory went back to the system */
+    struct list connections;   /* connection.link */
     uint32_t connection_count;
     uint32_t tunnel_count;
     struct limits_config limits;

@@ -81,7 +81,7 @@ static void relay_held(struct request *request)
 
 void relay_begin(struct request *request)
 {
-    if (request->msg.is_connect || (request->head != NULL && request->head->status == 101)) {
+    if (request->call.facts.is_tunnel || (request->head != NULL && request->head->status == 101)) {
         tunnel_begin(request);
         request->head = NULL;
         return;

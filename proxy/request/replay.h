@@ -20,21 +20,21 @@ struct replay_pool {
 };
 
 struct replay { /* bytes kept so far */
-    struct replay_pool *pool;
     char *bytes;
-    size_t length;
-    size_t capacity; /* charged to the pool */
-    uint64_t limit;
-    enum replayability state;
+    uint32_t length;
+    uint32_t capacity; /* charged to the pool */
+    uint32_t limit;
+    enum replayability state : 8;
 };
 
-void replay_init(struct replay *replay, struct replay_pool *pool, uint64_t limit);
-/* Keeps up to `limit` bytes; 0 keeps nothing: the first byte makes it REPLAY_COMMITTED. */
+void replay_init(struct replay *replay, uint64_t limit);
+/* Keeps up to `limit` bytes (and no more than the pool has); 0 keeps nothing: the first byte makes
+ * it REPLAY_COMMITTED. */
 
-void replay_give_up(struct replay *replay, enum replayability why);
+void replay_give_up(struct replay *replay, struct replay_pool *pool, enum replayability why);
 /* Gives the memory back and says why from now on. */
 
-void replay_add(struct replay *replay, struct span bytes);
+void replay_add(struct replay *replay, struct replay_pool *pool, struct span bytes);
 /* Keeps them, or gives up: REPLAY_BODY_TOO_LARGE past the limit, REPLAY_POOL_EMPTY. */
 
 static inline struct span replay_span(const struct replay *replay)
@@ -42,6 +42,6 @@ static inline struct span replay_span(const struct replay *replay)
     return span_make(replay->bytes, replay->length);
 }
 
-void replay_fini(struct replay *replay);
+void replay_fini(struct replay *replay, struct replay_pool *pool);
 
 #endif

@@ -44,6 +44,7 @@ static dur_ns retry_after(const struct request *request)
 static void send_local(struct request *request)
 {
     const struct call *call = &request->call;
+    char own_id[REQUEST_ID_LEN];
     struct rate_state rate;
     const bool has_rate = call->reason == REASON_RATE_LIMITED && rate_view(request, &rate);
     struct local_reply reply = {
@@ -53,11 +54,11 @@ static void send_local(struct request *request)
         .policy = named(call->lane->policy_name),
         .rule = named(call->lane->rule_name),
         .at = named(reply_place(request)),
-        .request_id = request->request_id,
+        .request_id = request_name(request, request_message(request), own_id),
         .retry_after = retry_after(request),
         .rate = has_rate ? &rate : NULL,
         .wall_s = loop_wall(request->proxy->loop) / NS_PER_S,
-        .is_head = request->msg.method == METHOD_HEAD,
+        .is_head = call->facts.method == METHOD_HEAD,
         .is_grpc = call->facts.is_grpc,
         .is_retries_exhausted = call->is_exhausted,
     };
@@ -81,7 +82,7 @@ void reply_send(struct request *request)
     call_on_delivered(call, request->proxy->loop->now);
 }
 
-void reply_without_call(struct front *front, struct request *request, enum reason reason,
+void reply_without_call(struct front *front, const struct request *request, enum reason reason,
                         const char *detail)
 {
     const struct connection *connection = front->context;
@@ -89,14 +90,16 @@ void reply_without_call(struct front *front, struct request *request, enum reaso
     const char *upstream = connection_upstream(connection);
     const struct target *target = target_table_lookup(&proxy->targets, span_of(upstream));
     struct metrics_target *metrics = target ? destination_of(target)->metrics : proxy->unroutable;
+    const struct message *msg = request ? request_message(request) : NULL;
+    char own_id[REQUEST_ID_LEN];
     struct local_reply reply = {
         .reason = reason,
         .detail = detail,
         .target = named(upstream),
-        .request_id = request ? request->request_id : SPAN_NONE,
+        .request_id = msg ? request_name(request, msg, own_id) : SPAN_NONE,
         .wall_s = loop_wall(proxy->loop) / NS_PER_S,
-        .is_head = request != NULL && request->msg.method == METHOD_HEAD,
-        .is_grpc = request != NULL && request_is_grpc(&request->msg),
+        .is_head = msg != NULL && msg->method == METHOD_HEAD,
+        .is_grpc = msg != NULL && request_is_grpc(msg),
     };
     metrics_count_rejection(metrics, reason);
     metrics_count_request(metrics, NULL, reason_http_status(reason), FATE_FAILURE);

@@ -8,7 +8,7 @@
 void reply_send(struct request *request);
 /* CALL_REPLY: the kept head where there is one, else a local reply with the call's reason. */
 
-void reply_without_call(struct front *front, struct request *request, enum reason reason,
+void reply_without_call(struct front *front, const struct request *request, enum reason reason,
                         const char *detail);
 /* For what never became a call: no request at all, or one without a target (`request` may be NULL).
  * The connection is not finished by this. */

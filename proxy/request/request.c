@@ -13,42 +13,21 @@
 #include "request/tunnel.h"
 #include "request/upload.h"
 
-#include <stdlib.h>
-
 #define REQUEST_MAGIC 0x7e90e571u
-#define FREE_REQUESTS 256 /* kept for reuse: a warm proxy allocates nothing per call */
 
 /* ---- birth ---- */
-
-static struct request *request_take(struct proxy *proxy)
-{
-    struct list *first = list_first(&proxy->free_requests);
-    struct request *request;
-    if (first != NULL) {
-        request = CONTAINER_OF(first, struct request, link);
-        list_remove(first);
-        proxy->free_request_count--;
-    } else {
-        request = malloc(sizeof *request);
-        if (request == NULL)
-            return NULL;
-    }
-    memset(request, 0, sizeof *request);
-    return request;
-}
 
 static struct request *request_new(struct front *front)
 {
     struct connection *connection = front->context;
     struct proxy *proxy = connection->proxy;
-    struct request *request = request_take(proxy);
+    struct request *request = slab_alloc(&proxy->request_memory);
     if (request == NULL)
         return NULL;
+    memset(request, 0, sizeof *request);
     request->magic = REQUEST_MAGIC;
     request->proxy = proxy;
-    request->connection = connection;
     request->front = front;
-    request->began_at = proxy->loop->now;
     arena_init(&request->arena, front->class->version == 2 ? &proxy->stream_arenas : &proxy->arenas,
                REQUEST_ARENA_BYTES + REQUEST_ARENA_HEADS * (size_t)proxy->limits.max_header_bytes);
     list_append(&proxy->requests, &request->link);
@@ -61,38 +40,66 @@ static void request_free(struct request *request)
 {
     struct proxy *proxy = request->proxy;
     keep_drop(request);
-    replay_fini(&request->replay);
+    replay_fini(&request->replay, &proxy->replay);
     arena_fini(&request->arena);
     list_remove(&request->link);
     proxy->request_count--;
     proxy->busy_at = proxy->loop->now;
     request->magic = 0;
-    if (proxy->free_request_count >= FREE_REQUESTS) {
-        free(request);
-        return;
-    }
-    list_prepend(&proxy->free_requests, &request->link); /* last used, still in the cache */
-    proxy->free_request_count++;
+    slab_free(&proxy->request_memory, request);
 }
 
-static void name_request(struct request *request)
+/* ---- its head ---- */
+
+/* The spans of `msg` die with the callback that brought it, or with the front; until then most
+ * calls have had all that they need of it. */
+static bool take_head(struct request *request, const struct message *msg)
 {
-    request->request_id = message_value(&request->msg, HEADER_X_REQUEST_ID);
-    if (request->request_id.len > 0)
-        return;
-    struct rng *rng = &request->proxy->loop->rng;
-    request_id_write(rng_next(rng), rng_next(rng), request->own_id);
-    request->request_id = span_make(request->own_id, REQUEST_ID_LEN);
+    struct proxy *proxy = request->proxy;
+    request->pack = message_pack(msg, &request->arena);
+    if (request->pack == NULL)
+        return false;
+    proxy->arriving = request;
+    proxy->arriving_head = msg;
+    request->is_http10 = msg->version_minor == 0;
+    request->has_body = msg->framing != BODY_NONE;
+    request->expects_continue = msg->expects_continue;
+    if (message_value(msg, HEADER_X_REQUEST_ID).len > 0)
+        return true;
+    request->own_id[0] = rng_next(&proxy->loop->rng);
+    request->own_id[1] = rng_next(&proxy->loop->rng);
+    return true;
 }
 
-static dur_ns caller_deadline(const struct request *request, const struct policy *policy)
+const struct message *request_message(const struct request *request)
+{
+    struct proxy *proxy = request->proxy;
+    if (proxy->arriving == request)
+        return proxy->arriving_head;
+    message_unpack(request->pack, proxy->unpacked.headers, &proxy->unpacked);
+    return &proxy->unpacked;
+}
+
+struct span request_name(const struct request *request, const struct message *msg,
+                         char own[REQUEST_ID_LEN])
+{
+    const struct span given = message_value(msg, HEADER_X_REQUEST_ID);
+    if (given.len > 0)
+        return given;
+    request_id_write(request->own_id[0], request->own_id[1], own);
+    return span_make(own, REQUEST_ID_LEN);
+}
+
+/* ---- the beginning of its call ---- */
+
+static dur_ns caller_deadline(const struct message *msg, const struct policy *policy)
 {
     const char *name = policy->timeouts.deadline_header;
-    if (request_is_grpc(&request->msg))
-        return grpc_timeout_from(message_value(&request->msg, HEADER_GRPC_TIMEOUT));
+    if (request_is_grpc(msg))
+        return grpc_timeout_from(message_value(msg, HEADER_GRPC_TIMEOUT));
     if (name == NULL)
         return DUR_FOREVER;
-    const struct header *header = message_find_name(&request->msg, span_of(name));
+    const struct header *header = message_find_name(msg, span_of(name));
     if (header == NULL || header->value.len == 0 || header->value.len > 12)
         return DUR_FOREVER;
     int64_t ms = 0;
@@ -105,9 +112,8 @@ static dur_ns caller_deadline(const struct request *request, const struct policy
     return dur_mul(NS_PER_MS, ms);
 }
 
-static struct call_facts facts_of(const struct request *request, const struct lane *lane)
+static struct call_facts facts_of(const struct message *msg, const struct lane *lane)
 {
-    const struct message *msg = &request->msg;
     const struct retry_config *retry = &lane->policy->retry;
     const bool has_key = retry->honours_idempotency_key && message_has(msg, HEADER_IDEMPOTENCY_KEY);
     return (struct call_facts){
@@ -118,7 +124,7 @@ static struct call_facts facts_of(const struct request *request, const struct la
         .is_grpc = request_is_grpc(msg),
         .is_tunnel = msg->is_connect,
         .is_upgrade = msg->is_upgrade,
-        .caller_deadline = caller_deadline(request, lane->policy),
+        .caller_deadline = caller_deadline(msg, lane->policy),
     };
 }
 
@@ -141,7 +147,7 @@ void request_begin(struct front *front, struct message *msg)
 {
     struct connection *connection = front->context;
     struct request *request = request_new(front);
-    if (request == NULL || message_copy(msg, &request->arena, &request->msg) != OK) {
+    if (request == NULL || !take_head(request, msg)) {
         reply_without_call(front, NULL, REASON_OVERLOADED, "no memory for the request");
         front_finish(front, true);
         if (request != NULL)
@@ -149,20 +155,18 @@ void request_begin(struct front *front, struct message *msg)
         return;
     }
     struct proxy *proxy = connection->proxy;
-    name_request(request);
     struct lane *lane = NULL;
-    const enum reason reason =
-        route_request(proxy, connection, &request->msg, &lane, &request->detail);
+    const enum reason reason = route_request(proxy, connection, msg, &lane, &request->detail);
     request->detail_reason = reason;
     if (lane == NULL) {
         request_unroutable(request, reason);
         return;
     }
-    const struct call_facts facts = facts_of(request, lane);
+    const struct call_facts facts = facts_of(msg, lane);
     const enum reason refusal = reason != REASON_NONE ? reason : proxy_refusal(proxy, connection);
     attempt_init(&request->attempt, &proxy->pool, &attempt_io_handler);
-    request->http = route_http(connection, lane->target, &request->msg);
-    upload_begin(request, lane->policy, &facts);
+    request->http = route_http(connection, lane->target, msg);
+    upload_begin(request, msg, lane->policy, &facts);
     if (refusal != REASON_NONE)
         call_refuse(&request->call, &proxy->engine, lane, &facts, refusal, proxy->loop->now);
     else
@@ -177,14 +181,18 @@ void request_refuse_head(struct front *front, enum reason reason, const char *de
 
 /* ---- the caller ---- */
 
-/* From here on the two know nothing of each other. */
+/* From here on the two know nothing of each other. The bytes of a head that has just come may go
+ * with its front. */
 static struct front *part(struct request *request)
 {
+    struct proxy *proxy = request->proxy;
     struct front *front = request->front;
-    if (request->connection != NULL && request->proxy->access.cfg.mode != ACCESS_OFF)
-        request->client = arena_copy(&request->arena, span_of(request->connection->peer)).data;
-    request->connection = NULL;
+    const struct connection *connection = request_connection(request);
+    if (connection != NULL && proxy->access.cfg.mode != ACCESS_OFF)
+        request->client = arena_copy(&request->arena, span_of(connection->peer)).data;
     request->front = NULL;
+    if (proxy->arriving == request)
+        proxy->arriving = NULL;
     if (front != NULL)
         front->user = NULL;
     return front;
@@ -238,24 +246,27 @@ static void count_request(struct request *request)
     struct metrics_target *metrics = request_destination(request)->metrics;
     metrics_count_request(metrics, lane->user, request->status, request->call.fate);
     if (!request->is_tunnel)
-        metrics_note_duration(metrics, mono_since(request->proxy->loop->now, request->began_at));
+        metrics_note_duration(metrics,
+                              mono_since(request->proxy->loop->now, request->call.began_at));
 }
 
 static void log_request(struct request *request)
 {
     const struct call *call = &request->call;
-    const struct connection *connection = request->connection;
-    const dur_ns took = mono_since(request->proxy->loop->now, request->began_at);
+    const struct connection *connection = request_connection(request);
+    const dur_ns took = mono_since(request->proxy->loop->now, call->began_at);
     const bool is_refusal = call->reason != REASON_NONE && !call->has_kept_head;
     if (!access_log_wants(&request->proxy->access, is_refusal))
         return;
+    char own_id[REQUEST_ID_LEN];
+    const struct message *msg = request_message(request);
     const struct access_entry entry = {
         .wall_ns = loop_wall(request->proxy->loop) - took,
-        .request_id = request->request_id,
+        .request_id = request_name(request, msg, own_id),
         .target = call->lane->target->name,
         .rule = call->lane->rule_name,
-        .method = request->msg.method_name,
-        .path = request->msg.target,
+        .method = msg->method_name,
+        .path = msg->target,
         .client = span_of(connection != NULL ? connection->peer : request->client),
         .status = request->status,
         .fate = call->fate,
@@ -276,8 +287,8 @@ static void request_finish(struct request *request)
     log_request(request);
     if (request->is_tunnel)
         tunnel_over(request);
-    attempt_abort(&request->attempt);
-    if (request->connection != NULL)
+    attempt_fini(&request->attempt);
+    if (request->front != NULL)
         request_detach(request, true);
     call_fini(&request->call);
     request_free(request);

@@ -11,6 +11,7 @@
 #include "call/call.h"
 #include "codec/front.h"
 #include "http/message.h"
+#include "http/message_pack.h"
 #include "http/request_id.h"
 #include "request/connection.h"
 #include "request/destination.h"
@@ -37,36 +38,38 @@ struct kept { /* a failed response held until the next attempt reaches the wire 
 struct request {
     uint32_t magic;
     int status;       /* sent downstream; 0 = nothing yet */
-    struct list link; /* proxy.requests, or proxy.free_requests */
+    struct list link; /* proxy.requests */
     struct proxy *proxy;
-    struct connection *connection; /* the caller's; NULL once it has gone or has its answer */
-    struct front *front;           /* its exchange with us; NULL at the same time */
+    struct front
+        *front; /* the caller's exchange with us; NULL once it has gone or has its answer */
     struct arena arena;
-    struct message msg;
+    struct message_pack *pack; /* of its head: see request_message */
     struct call call;
     struct attempt attempt;
-    struct span request_id; /* of the head, or own_id */
-    char own_id[REQUEST_ID_LEN];
-    const char *client; /* its address, once `connection` has gone and it may be logged */
-    mono_ns began_at;
+    uint64_t own_id[2]; /* of a head without X-Request-ID: see request_name */
+    const char *client; /* its address, once `front` has gone and it may be logged */
     const char *detail; /* more words on `detail_reason`; NULL if none */
     struct replay replay;
-    size_t replay_sent; /* of `replay`, on the attempt that runs */
-    struct span upload_trailers;
+    struct span *upload_trailers; /* in the arena; NULL = none */
     uint64_t bytes_in;
     uint64_t bytes_out;
+    uint32_t replay_sent; /* of `replay`, on the attempt that runs */
+    uint32_t attempt_count;
     enum reason detail_reason : 8; /* a later refusal has other reasons, and none of `detail` */
     enum route_http http : 8;      /* is spoken with the target */
-    bool is_upload_done;           /* the caller's whole body is here */
-    bool has_sent_head;            /* the attempt's request head was written */
-    bool is_continue_sent;         /* a 100 was relayed: the caller sends now */
-    bool has_response;             /* a head went downstream */
-    bool is_relaying;
-    bool is_response_done; /* all of it was sent on; the upload may go on */
-    bool is_tunnel;
-    bool is_tunnel_up_done;   /* the caller's side has ended */
-    bool is_tunnel_down_done; /* the upstream's side has ended */
-    uint32_t attempt_count;
+    bool is_http10 : 1;            /* the caller has no interim responses */
+    bool has_body : 1;             /* its head announces one, maybe an empty one */
+    bool expects_continue : 1;
+    bool is_too_long_to_keep : 1; /* by its Content-Length */
+    bool is_upload_done : 1;      /* the caller's whole body is here */
+    bool has_sent_head : 1;       /* the attempt's request head was written */
+    bool is_continue_sent : 1;    /* a 100 was relayed: the caller sends now */
+    bool has_response : 1;        /* a head went downstream */
+    bool is_relaying : 1;
+    bool is_response_done : 1; /* all of it was sent on; the upload may go on */
+    bool is_tunnel : 1;
+    bool is_tunnel_up_done : 1;   /* the caller's side has ended */
+    bool is_tunnel_down_done : 1; /* the upstream's side has ended */
     struct message *head; /* the upstream's, from its callback until relay or keep has used it */
     struct sniff *sniff;  /* of a CONNECT whose first bytes are awaited, in the arena; else NULL */
     struct kept *kept;    /* in the arena; NULL = none */
@@ -90,10 +93,23 @@ static inline struct destination *request_destination(const struct request *requ
     return request->call.lane->target->user;
 }
 
+static inline struct connection *request_connection(const struct request *request)
+{
+    return request->front != NULL ? request->front->context : NULL;
+}
+/* NULL once the caller has gone or has its answer. */
+
 static inline struct request *request_of(const struct call *call)
 {
     return (struct request *)(void *)((char *)(uintptr_t)call - offsetof(struct request, call));
 }
+
+const struct message *request_message(const struct request *request);
+/* Its head, until any request is asked for its own. */
+
+struct span request_name(const struct request *request, const struct message *msg,
+                         char own[REQUEST_ID_LEN]);
+/* X-Request-ID of the head, else one of ours, in `own`. */
 
 void request_perform(struct request *request, unsigned actions);
 /* Does what the call asked for; see enum call_action. */

@@ -27,7 +27,7 @@ static void tell_caller(struct request *request)
 {
     const struct response_edit edit = {
         .framing = BODY_NONE, .via = span_of(request->proxy->pseudonym), .is_upgrade_passed = true};
-    if (request->msg.is_connect) {
+    if (request->call.facts.is_tunnel) {
         request->status = 200;
         front_start_tunnel(request->front, NULL, &edit);
     } else {
@@ -69,8 +69,9 @@ static void on_silence(struct timer *timer, mono_ns now)
 static bool is_opaque(const struct request *request)
 {
     const struct port_list *ports = &request->proxy->snapshot->set->proxy.opaque_ports;
+    const uint16_t port = request_message(request)->port;
     for (size_t i = 0; i < ports->count; i++)
-        if (ports->items[i] == request->msg.port)
+        if (ports->items[i] == port)
             return true;
     return false;
 }
@@ -79,8 +80,8 @@ static void sniff_begin(struct request *request)
 {
     struct proxy *proxy = request->proxy;
     const dur_ns most = proxy->snapshot->set->proxy.detect_timeout;
-    const bool may = request->msg.is_connect && request->front->class->version == 1 &&
-                     !request->connection->is_bare;
+    const bool may = request->call.facts.is_tunnel && request->front->class->version == 1 &&
+                     !request_connection(request)->is_bare;
     if (!may || most == 0 || is_opaque(request))
         return;
     struct sniff *sniff = arena_zalloc(&request->arena, sizeof *sniff);
@@ -97,13 +98,12 @@ static void sniff_begin(struct request *request)
  * over. */
 static void become_h2(struct request *request, struct span rest)
 {
-    struct connection *connection = request->connection;
+    struct connection *connection = request_connection(request);
     const mono_ns now = request->proxy->loop->now;
     sniff_end(request);
     connection->tunnel_to = strdup(request->call.lane->target->name);
     request->front->user = NULL;
     request->front = NULL;
-    request->connection = NULL;
     attempt_adopt(&request->attempt);
     call_on_attempt_ended(&request->call, now);
     call_on_delivered(&request->call, now);

@@ -25,7 +25,7 @@ static void update_clock(struct request *request)
 
 bool upload_is_declined(const struct request *request)
 {
-    return request->msg.expects_continue && !request->is_continue_sent && request->bytes_in == 0 &&
+    return request->expects_continue && !request->is_continue_sent && request->bytes_in == 0 &&
            !request->is_upload_done;
 }
 
@@ -35,17 +35,22 @@ static void read_caller(struct request *request, bool is_wanted)
         front_read_body(request->front, is_wanted);
 }
 
-void upload_begin(struct request *request, const struct policy *policy,
+void upload_begin(struct request *request, const struct message *msg, const struct policy *policy,
                   const struct call_facts *facts)
 {
-    const struct message *msg = &request->msg;
     request->is_upload_done = msg->is_whole;
     const bool may_repeat =
         facts->is_idempotent || (policy->retry.mode != POLICY_OFF && facts->is_method_listed) ||
         request->http !=
             ROUTE_HTTP1; /* a refused stream was not worked on: any call may go again */
-    replay_init(&request->replay, &request->proxy->replay,
-                may_repeat ? policy->retry.max_body_bytes : 0);
+    replay_init(&request->replay, may_repeat ? policy->retry.max_body_bytes : 0);
+    request->is_too_long_to_keep =
+        msg->has_content_length && msg->content_length > request->replay.limit;
+}
+
+static struct span trailers_of(const struct request *request)
+{
+    return request->upload_trailers != NULL ? *request->upload_trailers : SPAN_NONE;
 }
 
 /* Sends what is kept as far as the upstream takes it; true when all of it has gone. */
@@ -57,7 +62,7 @@ static bool send_kept(struct request *request)
         const size_t left = kept.len - request->replay_sent;
         const size_t piece = left < REPLAY_PIECE_BYTES ? left : REPLAY_PIECE_BYTES;
         back_send_body(back, span_make(kept.data + request->replay_sent, piece));
-        request->replay_sent += piece;
+        request->replay_sent += (uint32_t)piece;
     }
     return request->replay_sent >= kept.len;
 }
@@ -69,7 +74,7 @@ void upload_go_on(struct request *request)
         return;
     const bool is_all_sent = send_kept(request);
     if (is_all_sent && request->is_upload_done)
-        back_send_end(back, request->upload_trailers);
+        back_send_end(back, trailers_of(request));
     back_flush(back);
     if (request->is_upload_done)
         return;
@@ -93,12 +98,10 @@ void upload_restart(struct request *request)
  * for nothing. */
 static void keep_for_replay(struct request *request, struct span bytes)
 {
-    const struct message *msg = &request->msg;
-    if (request->bytes_in == 0 && msg->has_content_length &&
-        msg->content_length > request->replay.limit)
-        replay_give_up(&request->replay,
+    if (request->bytes_in == 0 && request->is_too_long_to_keep)
+        replay_give_up(&request->replay, &request->proxy->replay,
                        request->replay.limit == 0 ? REPLAY_COMMITTED : REPLAY_BODY_TOO_LARGE);
-    replay_add(&request->replay, bytes);
+    replay_add(&request->replay, &request->proxy->replay, bytes);
 }
 
 void upload_bytes(struct request *request, struct span bytes)
@@ -115,14 +118,23 @@ void upload_bytes(struct request *request, struct span bytes)
     update_clock(request);
 }
 
+static void keep_trailers(struct request *request, struct span trailers)
+{
+    if (trailers.len == 0)
+        return;
+    struct span *kept = arena_alloc(&request->arena, sizeof *kept);
+    if (kept != NULL)
+        *kept = arena_copy(&request->arena, trailers);
+    request->upload_trailers = kept;
+}
+
 void upload_end(struct request *request, struct span trailers)
 {
     request->is_upload_done = true;
-    if (trailers.len > 0)
-        request->upload_trailers = arena_copy(&request->arena, trailers);
+    keep_trailers(request, trailers);
     if (!is_sending(request))
         return;
-    back_send_end(request->attempt.back, request->upload_trailers);
+    back_send_end(request->attempt.back, trailers_of(request));
     back_flush(request->attempt.back);
     call_resume(&request->call, request->proxy->loop->now);
     if (request->is_response_done)

@@ -9,7 +9,7 @@
 
 #include "request/request.h"
 
-void upload_begin(struct request *request, const struct policy *policy,
+void upload_begin(struct request *request, const struct message *msg, const struct policy *policy,
                   const struct call_facts *facts);
 /* At the start of the call: decides what is kept for a replay. */
 

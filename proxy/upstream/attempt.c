@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "upstream/attempt_race.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,25 +13,70 @@ static const struct back_handler back_handler;
 static void on_session(struct h2_back_wait *wait, struct h2_back *session, enum reason reason,
                        const char *detail);
 
+/* ---- the search for a connection ---- */
+
+static struct attempt_search *search_new(struct attempt *attempt, const struct attempt_order *order)
+{
+    struct attempt_search *search = slab_alloc(&attempt->pool->searches);
+    if (search == NULL)
+        return NULL;
+    *search = (struct attempt_search){.attempt = attempt, .order = *order};
+    if (order->tls.client != NULL)
+        tls_client_ref(order->tls.client);
+    return search;
+}
+
+static void search_over(struct attempt *attempt)
+{
+    struct attempt_search *search = attempt->search;
+    attempt->search = NULL;
+    if (search == NULL)
+        return;
+    tls_client_unref(&search->order.tls.client);
+    slab_free(&attempt->pool->searches, search);
+}
+
+static enum attempt_start opened(struct attempt *attempt)
+{
+    attempt->state = ATTEMPT_OPEN;
+    search_over(attempt);
+    return ATTEMPT_READY;
+}
+
 static void on_failure_task(struct loop_task *task)
 {
-    struct attempt *attempt = CONTAINER_OF(task, struct attempt, failure_task);
-    attempt->handler->on_failed(attempt, attempt->failure, attempt->failure_detail);
+    struct attempt_search *search = CONTAINER_OF(task, struct attempt_search, failure_task);
+    struct attempt *attempt = search->attempt;
+    attempt->handler->on_failed(attempt, search->failure, search->failure_detail);
 }
 
 static void fail_later(struct attempt *attempt, enum reason reason, const char *detail)
 {
+    struct attempt_search *search = attempt->search;
     attempt->state = ATTEMPT_FAILING;
-    attempt->failure = reason;
-    attempt->failure_detail = detail;
-    loop_task_init(&attempt->failure_task, on_failure_task);
-    loop_defer(attempt->pool->codec->loop, &attempt->failure_task);
+    search->failure = reason;
+    search->failure_detail = detail;
+    loop_task_init(&search->failure_task, on_failure_task);
+    loop_defer(attempt->pool->codec->loop, &search->failure_task);
 }
 
+/* Most calls try one. */
 static void remember(struct attempt *attempt)
 {
-    if (attempt->tried_count < ATTEMPT_TRIED_MAX)
-        attempt->tried[attempt->tried_count++] = attempt->endpoint->candidate.id;
+    const uint64_t id = attempt->endpoint->candidate.id;
+    if (attempt->tried_count == 0)
+        attempt->tried_first = id;
+    if (attempt->tried_count == 1) {
+        attempt->tried = malloc(ATTEMPT_TRIED_MAX * sizeof *attempt->tried);
+        if (attempt->tried == NULL)
+            return;
+        attempt->tried[0] = attempt->tried_first;
+    }
+    if (attempt->tried_count == ATTEMPT_TRIED_MAX)
+        return;
+    if (attempt->tried_count > 0)
+        attempt->tried[attempt->tried_count] = id;
+    attempt->tried_count++;
 }
 
 static void take_endpoint(struct attempt *attempt, struct endpoint *endpoint)
@@ -52,14 +98,14 @@ static void drop_endpoint(struct attempt *attempt)
 /* What is offered when a connection is made: all, where the peer may choose. */
 static enum tls_alpn offer(const struct attempt *attempt)
 {
-    if (attempt->order.negotiates)
+    if (attempt->search->order.negotiates)
         return TLS_ALPN_ANY;
     return attempt->is_http2 ? TLS_ALPN_HTTP2 : TLS_ALPN_HTTP1;
 }
 
 static struct pool_tls tls_of(const struct attempt *attempt)
 {
-    struct pool_tls tls = attempt->order.tls;
+    struct pool_tls tls = attempt->search->order.tls;
     tls.alpn = offer(attempt);
     return tls;
 }
@@ -94,17 +140,17 @@ static enum attempt_start begin_stream(struct attempt *attempt, struct h2_back *
         return ATTEMPT_LATER;
     }
     attempt->serial = session->serial;
-    attempt->state = ATTEMPT_OPEN;
-    return ATTEMPT_READY;
+    return opened(attempt);
 }
 
 static enum attempt_start join_session(struct attempt *attempt)
 {
-    const uint64_t refused = attempt->order.needs_fresh ? attempt->serial : 0;
+    struct attempt_search *search = attempt->search;
+    const uint64_t refused = search->order.needs_fresh ? attempt->serial : 0;
     attempt->is_http2 = true;
     const struct pool_tls tls = tls_of(attempt);
     struct h2_back *session;
-    const enum err e = pool_session(attempt->pool, attempt->endpoint, &tls, attempt->order.repeat,
+    const enum err e = pool_session(attempt->pool, attempt->endpoint, &tls, search->order.repeat,
                                     refused, &session);
     if (e != OK) {
         fail_to_connect(attempt, e);
@@ -114,18 +160,18 @@ static enum attempt_start join_session(struct attempt *attempt)
     if (attempt->is_reused)
         return begin_stream(attempt, session);
     attempt->state = ATTEMPT_CONNECTING;
-    attempt->session = session;
-    h2_back_wait_init(&attempt->session_wait, on_session);
-    h2_back_wait(session, &attempt->session_wait);
+    search->session = session;
+    h2_back_wait_init(&search->session_wait, on_session);
+    h2_back_wait(session, &search->session_wait);
     return ATTEMPT_LATER;
 }
 
 /* Where ALPN decides: as it was decided last. */
 static bool wants_session(const struct attempt *attempt)
 {
-    if (attempt->order.negotiates)
+    if (attempt->search->order.negotiates)
         return attempt->endpoint->alpn == ENDPOINT_ALPN_HTTP2;
-    return attempt->order.is_http2;
+    return attempt->search->order.is_http2;
 }
 
 static enum attempt_start reach_endpoint(struct attempt *attempt)
@@ -149,14 +195,15 @@ static bool has_room(void *context, const struct candidate *candidate)
 /* A healthy one; where there is none, any, unless the policy forbids it. */
 static struct candidate *choose(struct attempt *attempt)
 {
-    struct endpoint_set *endpoints = attempt->order.endpoints;
+    const struct attempt_order *order = &attempt->search->order;
+    struct endpoint_set *endpoints = order->endpoints;
     struct loop *loop = attempt->pool->codec->loop;
     struct balancer_query query = {
         .rng = &loop->rng,
         .now = loop->now,
-        .key = attempt->order.key,
+        .key = order->key,
         .may_use = endpoints->max_connections > 0 ? has_room : NULL,
-        .tried = attempt->tried,
+        .tried = attempt_tried(attempt),
         .tried_count = attempt->tried_count,
     };
     struct candidate *picked = balancer_pick(&endpoints->balancer, &query);
@@ -171,20 +218,20 @@ static struct candidate *choose(struct attempt *attempt)
 /* The balancer's choice, if it chose already (the gate was asked about that one), or a new one. */
 static struct endpoint *pick(struct attempt *attempt)
 {
-    const struct balancer *balancer = &attempt->order.endpoints->balancer;
+    struct attempt_order *order = &attempt->search->order;
     struct candidate *picked = NULL;
-    if (attempt->order.wanted != 0)
-        picked = balancer_find(balancer, attempt->order.wanted);
+    if (order->wanted != 0)
+        picked = balancer_find(&order->endpoints->balancer, order->wanted);
     if (picked != NULL)
         return endpoint_of(picked);
-    attempt->order.wanted = 0; /* or it left DNS since the gate was asked: any other will do */
+    order->wanted = 0; /* or it left DNS since the gate was asked: any other will do */
     return endpoint_of(choose(attempt));
 }
 
 /* No endpoint may be used. */
 static void fail_to_pick(struct attempt *attempt)
 {
-    const struct endpoint_set *endpoints = attempt->order.endpoints;
+    const struct endpoint_set *endpoints = attempt->search->order.endpoints;
     bool is_well = false;
     for (size_t i = 0; i < endpoints->balancer.count; i++)
         is_well |= !endpoints->balancer.candidates[i]->is_unhealthy;
@@ -204,27 +251,25 @@ static enum attempt_start go(struct attempt *attempt)
         return ATTEMPT_LATER;
     }
     take_endpoint(attempt, endpoint);
-    const bool may_reuse =
-        !attempt->order.needs_fresh && !attempt->order.is_tunnel && !wants_session(attempt);
-    struct h1_back *back = may_reuse
-                               ? pool_lease(attempt->pool, endpoint, attempt->order.tls.settings,
-                                            attempt->order.repeat)
-                               : NULL;
+    const struct attempt_order *order = &attempt->search->order;
+    const bool may_reuse = !order->needs_fresh && !order->is_tunnel && !wants_session(attempt);
+    struct h1_back *back =
+        may_reuse ? pool_lease(attempt->pool, endpoint, order->tls.settings, order->repeat) : NULL;
     if (back == NULL)
         return reach_endpoint(attempt);
     h1_back_use(back, &back_handler, attempt);
     attempt->back = &back->base;
     attempt->is_http2 = false;
     attempt->is_reused = true;
-    attempt->state = ATTEMPT_OPEN;
-    return ATTEMPT_READY;
+    return opened(attempt);
 }
 
 static void on_endpoints(struct endpoint_wait *wait, enum reason reason)
 {
-    struct attempt *attempt = CONTAINER_OF(wait, struct attempt, wait);
+    const struct attempt_search *search = CONTAINER_OF(wait, struct attempt_search, wait);
+    struct attempt *attempt = search->attempt;
     if (reason != REASON_NONE)
-        attempt->handler->on_failed(attempt, reason, attempt->order.endpoints->failure);
+        attempt->handler->on_failed(attempt, reason, search->order.endpoints->failure);
     else if (go(attempt) == ATTEMPT_READY)
         attempt->handler->on_ready(attempt);
 }
@@ -234,33 +279,37 @@ void attempt_init(struct attempt *attempt, struct pool *pool, const struct attem
     *attempt = (struct attempt){.pool = pool, .handler = handler};
 }
 
-static void take_order(struct attempt *attempt, const struct attempt_order *order)
+static bool take_order(struct attempt *attempt, const struct attempt_order *order)
 {
-    attempt->order = *order;
-    attempt->order.tls.client = order->tls.client ? tls_client_ref(order->tls.client) : NULL;
+    INVARIANT(attempt->state == ATTEMPT_NONE);
     attempt->is_reused = false;
+    attempt->is_tunnel = order->is_tunnel;
+    attempt->search = search_new(attempt, order);
+    return attempt->search != NULL;
 }
 
 enum attempt_start attempt_start(struct attempt *attempt, const struct attempt_order *order)
 {
-    INVARIANT(attempt->state == ATTEMPT_NONE);
-    take_order(attempt, order);
+    if (!take_order(attempt, order))
+        return ATTEMPT_NO_MEMORY;
+    struct attempt_search *search = attempt->search;
     if (endpoint_set_use(order->endpoints))
         return go(attempt);
     attempt->state = ATTEMPT_RESOLVING;
-    endpoint_wait_init(&attempt->wait, on_endpoints);
-    endpoint_set_wait(order->endpoints, &attempt->wait);
+    endpoint_wait_init(&search->wait, on_endpoints);
+    endpoint_set_wait(order->endpoints, &search->wait);
     return ATTEMPT_LATER;
 }
 
-void attempt_start_at(struct attempt *attempt, const struct attempt_order *order,
+bool attempt_start_at(struct attempt *attempt, const struct attempt_order *order,
                       struct endpoint *endpoint)
 {
-    INVARIANT(attempt->state == ATTEMPT_NONE);
-    take_order(attempt, order);
+    if (!take_order(attempt, order))
+        return false;
     take_endpoint(attempt, endpoint);
     if (reach_endpoint(attempt) == ATTEMPT_READY)
         attempt->handler->on_ready(attempt);
+    return true;
 }
 
 void attempt_release(struct attempt *attempt, const struct pool_stay *stay)
@@ -268,7 +317,7 @@ void attempt_release(struct attempt *attempt, const struct pool_stay *stay)
     INVARIANT(attempt->state == ATTEMPT_OPEN);
     if (attempt->is_http2)
         pool_set_stay(h2_back_of(attempt->back), stay);
-    if (attempt->is_http2 || attempt->order.is_tunnel) {
+    if (attempt->is_http2 || attempt->is_tunnel) {
         back_close(&attempt->back);
     } else {
         struct h1_back *back = h1_back_of(attempt->back);
@@ -276,51 +325,59 @@ void attempt_release(struct attempt *attempt, const struct pool_stay *stay)
         pool_release(attempt->pool, &back, stay);
     }
     drop_endpoint(attempt);
-    tls_client_unref(&attempt->order.tls.client);
     attempt->state = ATTEMPT_NONE;
 }
 
 void attempt_adopt(struct attempt *attempt)
 {
-    INVARIANT(attempt->state == ATTEMPT_OPEN && attempt->order.is_tunnel);
+    INVARIANT(attempt->state == ATTEMPT_OPEN && attempt->is_tunnel);
     const int fd = h1_back_take_over(h1_back_of(attempt->back));
     attempt->back = NULL;
     if (pool_adopt_session(attempt->pool, attempt->endpoint, fd) != OK)
         close(fd);
     drop_endpoint(attempt);
-    tls_client_unref(&attempt->order.tls.client);
     attempt->state = ATTEMPT_NONE;
 }
 
-static void leave_session(struct attempt *attempt)
+static void leave_session(struct attempt_search *search)
 {
-    struct h2_back *session = attempt->session;
-    attempt->session = NULL;
+    struct h2_back *session = search->session;
+    search->session = NULL;
     if (session == NULL)
         return;
-    h2_back_wait_cancel(&attempt->session_wait);
+    h2_back_wait_cancel(&search->session_wait);
     pool_leave_session(session);
 }
 
 void attempt_abort(struct attempt *attempt)
 {
     attempt_race_end(attempt);
+    struct attempt_search *search = attempt->search;
     if (attempt->state == ATTEMPT_RESOLVING)
-        endpoint_wait_cancel(&attempt->wait);
+        endpoint_wait_cancel(&search->wait);
     if (attempt->state == ATTEMPT_FAILING)
-        loop_task_cancel(&attempt->failure_task);
-    leave_session(attempt);
+        loop_task_cancel(&search->failure_task);
+    if (search != NULL)
+        leave_session(search);
+    search_over(attempt);
     back_close(&attempt->back);
     drop_endpoint(attempt);
-    tls_client_unref(&attempt->order.tls.client);
     attempt->state = ATTEMPT_NONE;
+}
+
+void attempt_fini(struct attempt *attempt)
+{
+    attempt_abort(attempt);
+    free(attempt->tried);
+    attempt->tried = NULL;
+    attempt->tried_count = 0;
 }
 
 /* What it tells from now on, it tells this one. */
 void attempt_take_over(struct attempt *attempt, struct attempt *rival)
 {
     INVARIANT(rival->state == ATTEMPT_OPEN);
-    leave_session(attempt);
+    leave_session(attempt->search);
     back_close(&attempt->back);
     drop_endpoint(attempt);
     attempt->back = rival->back;
@@ -329,11 +386,10 @@ void attempt_take_over(struct attempt *attempt, struct attempt *rival)
     attempt->serial = rival->serial;
     attempt->is_http2 = rival->is_http2;
     attempt->is_reused = rival->is_reused;
-    attempt->state = ATTEMPT_OPEN;
+    opened(attempt);
     remember(attempt);
     rival->back = NULL;
     rival->endpoint = NULL;
-    tls_client_unref(&rival->order.tls.client);
     rival->state = ATTEMPT_NONE;
 }
 
@@ -356,7 +412,7 @@ static void back_connected(struct back *back)
 {
     struct attempt *attempt = back->user;
     attempt_race_end(attempt);
-    if (attempt->order.negotiates) {
+    if (attempt->search->order.negotiates) {
         if (strcmp(stream_alpn(&h1_back_of(back)->stream), "h2") == 0) {
             endpoint_connected(attempt->endpoint);
             become_session(attempt);
@@ -364,7 +420,7 @@ static void back_connected(struct back *back)
         }
         attempt->endpoint->alpn = ENDPOINT_ALPN_HTTP1;
     }
-    attempt->state = ATTEMPT_OPEN;
+    opened(attempt);
     endpoint_connected(attempt->endpoint);
     attempt->handler->on_ready(attempt);
 }
@@ -373,9 +429,10 @@ static void back_connected(struct back *back)
 static void on_session(struct h2_back_wait *wait, struct h2_back *session, enum reason reason,
                        const char *detail)
 {
-    struct attempt *attempt = CONTAINER_OF(wait, struct attempt, session_wait);
-    attempt->session = NULL;
-    if (reason == REASON_TLS_FAILURE && attempt->order.negotiates &&
+    struct attempt_search *search = CONTAINER_OF(wait, struct attempt_search, session_wait);
+    struct attempt *attempt = search->attempt;
+    search->session = NULL;
+    if (reason == REASON_TLS_FAILURE && search->order.negotiates &&
         attempt->endpoint->alpn == ENDPOINT_ALPN_HTTP2) {
         attempt->endpoint->alpn = ENDPOINT_ALPN_UNKNOWN; /* it has another mind than last time */
         connect_endpoint(attempt);

@@ -26,11 +26,19 @@ static struct wheel *wheel_of(const struct attempt *attempt)
     return attempt->pool->codec->loop->wheel;
 }
 
+static void end(struct attempt_race *race)
+{
+    wheel_clear(wheel_of(race->owner), &race->timer);
+    attempt_fini(&race->rival);
+    free(race);
+}
+
 static void rival_ready(struct attempt *rival)
 {
-    struct attempt *owner = race_of(rival)->owner;
+    struct attempt_race *race = race_of(rival);
+    struct attempt *owner = race->owner;
     attempt_take_over(owner, rival);
-    attempt_race_end(owner);
+    end(race);
     owner->handler->on_endpoint(owner);
     owner->handler->on_ready(owner);
 }
@@ -60,10 +68,9 @@ static bool start_rival(struct attempt_race *race)
     struct endpoint *other = endpoint_fallback(race->owner->endpoint);
     if (other == NULL)
         return false;
-    struct attempt_order order = race->owner->order;
+    struct attempt_order order = race->owner->search->order;
     order.stays = true;
-    attempt_start_at(&race->rival, &order, other);
-    return true;
+    return attempt_start_at(&race->rival, &order, other);
 }
 
 static void on_timer(struct timer *timer, mono_ns now)
@@ -74,13 +81,13 @@ static void on_timer(struct timer *timer, mono_ns now)
 
 void attempt_race_begin(struct attempt *owner)
 {
-    if (owner->order.stays || endpoint_fallback(owner->endpoint) == NULL)
+    if (owner->search->order.stays || endpoint_fallback(owner->endpoint) == NULL)
         return;
     struct attempt_race *race = calloc(1, sizeof *race);
     if (race == NULL)
         return;
     race->owner = owner;
-    owner->race = race;
+    owner->search->race = race;
     attempt_init(&race->rival, owner->pool, &rival_handler);
     timer_init(&race->timer, on_timer);
     wheel_set(wheel_of(owner), &race->timer, mono_add(owner->pool->codec->loop->now, RACE_DELAY));
@@ -88,7 +95,7 @@ void attempt_race_begin(struct attempt *owner)
 
 bool attempt_race_goes_on(struct attempt *owner, enum reason reason, const char *detail)
 {
-    struct attempt_race *race = owner->race;
+    struct attempt_race *race = owner->search->race;
     if (race == NULL || race->lost_by != REASON_NONE)
         return false;
     const bool is_waiting = timer_is_set(&race->timer);
@@ -102,11 +109,9 @@ bool attempt_race_goes_on(struct attempt *owner, enum reason reason, const char 
 
 void attempt_race_end(struct attempt *owner)
 {
-    struct attempt_race *race = owner->race;
-    owner->race = NULL;
-    if (race == NULL)
+    if (owner->search == NULL || owner->search->race == NULL)
         return;
-    wheel_clear(wheel_of(owner), &race->timer);
-    attempt_abort(&race->rival);
-    free(race);
+    struct attempt_race *race = owner->search->race;
+    owner->search->race = NULL;
+    end(race);
 }

@@ -23,6 +23,7 @@ void attempt_race_end(struct attempt *owner);
 /* Harmless where there is none. */
 
 void attempt_take_over(struct attempt *attempt, struct attempt *rival);
-/* attempt.c: the connection of the other one, which is over then. */
+/* attempt.c: the connection of the other one, which is over then, as is the owner's search, which
+ * knew of the race. */
 
 #endif

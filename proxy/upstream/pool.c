@@ -2,6 +2,7 @@
 #include "upstream/pool.h"
 
 #include "base/check.h"
+#include "upstream/attempt.h"
 #include "upstream/pool_own.h"
 
 #include <stdlib.h>
@@ -114,6 +115,7 @@ void pool_init(struct pool *pool, struct codec *codec)
     list_init(&pool->idle);
     list_init(&pool->sessions);
     list_init(&pool->warming);
+    slab_init(&pool->searches, sizeof(struct attempt_search));
 }
 
 void pool_fini(struct pool *pool)
@@ -124,6 +126,7 @@ void pool_fini(struct pool *pool)
     LIST_FOREACH_SAFE (link, following, &pool->sessions)
         h2_session_lose(&CONTAINER_OF(link, struct h2_back, pool_link)->session, REASON_SHUTDOWN,
                         NULL);
+    slab_fini(&pool->searches);
 }
 
 /* True where the wait of this turn is the look: see pool.h. Saves a system call, 4 % of a call's
@@ -472,4 +475,5 @@ void pool_sweep(struct pool *pool, mono_ns now)
         if (now >= back->expires_at)
             drop(pool, back);
     }
+    slab_trim(&pool->searches);
 }

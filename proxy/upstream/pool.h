@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/mono.h"
+#include "base/slab.h"
 #include "codec/h1_back.h"
 #include "codec/h2_back.h"
 #include "net/tls.h"
@@ -51,6 +52,7 @@ struct pool {
     struct list idle;       /* h1_back.idle_link, oldest first */
     struct list sessions;   /* h2_back.pool_link: all connections of HTTP/2 */
     struct list warming;    /* connections on their way that no call has asked for (pool_warm.c) */
+    struct slab searches;   /* upstream/attempt */
     uint32_t idle_count;
     uint32_t open_count; /* all connections, idle or in use */
     uint64_t connects;

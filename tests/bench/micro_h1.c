@@ -6,6 +6,7 @@
 #include "codec/h1_chunked.h"
 #include "codec/h1_head.h"
 #include "codec/h1_write.h"
+#include "http/message_pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,29 @@ static void copy_request(struct bench *bench)
     arena_fini(&arena);
 }
 
+static void pack_request(struct bench *bench)
+{
+    struct arena arena;
+    parse_request(bench);
+    arena_init(&arena, &bench->pool, ARENA_BYTES);
+    bench->sum += message_pack(&bench->request, &arena) != NULL;
+    arena_fini(&arena);
+}
+
+static void unpack_request(struct bench *bench)
+{
+    struct arena arena;
+    struct message again;
+    parse_request(bench);
+    arena_init(&arena, &bench->pool, ARENA_BYTES);
+    const struct message_pack *pack = message_pack(&bench->request, &arena);
+    if (pack != NULL) {
+        message_unpack(pack, bench->scratch, &again);
+        bench->sum += again.header_count;
+    }
+    arena_fini(&arena);
+}
+
 static void write_request(struct bench *bench)
 {
     const struct request_edit edit = {.via = SPAN("outrigger-1f2e"), .attempt = 1};
@@ -165,6 +189,8 @@ int main(int argc, char **argv)
     measure(&bench, "request: scan", scan_request, rounds);
     measure(&bench, "request: scan, parse", parse_request, rounds);
     measure(&bench, "request: scan, parse, copy", copy_request, rounds);
+    measure(&bench, "request: scan, parse, pack", pack_request, rounds);
+    measure(&bench, "request: scan, parse, pack, unpack", unpack_request, rounds);
     measure(&bench, "request: scan, parse, write", write_request, rounds);
     measure(&bench, "response: scan, parse", parse_response, rounds);
     measure(&bench, "response: scan, parse, write", write_response, rounds);

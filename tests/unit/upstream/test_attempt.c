@@ -90,7 +90,7 @@ static void open_bench(void)
 
 static void close_bench(void)
 {
-    attempt_abort(&story.attempt);
+    attempt_fini(&story.attempt);
     cr_assert_not(attempt_is_on(&story.attempt));
     upstream_bench_close(&bench);
 }

@@ -104,7 +104,7 @@ static void open_bench(void)
 
 static void close_bench(void)
 {
-    attempt_abort(&story.attempt);
+    attempt_fini(&story.attempt);
     for (int i = 0; i < CROWD; i++)
         if (crowd[i] >= 0)
             close(crowd[i]);
@@ -175,7 +175,7 @@ Test(attempt_race, asks_nobody_where_the_first_answers)
     start(false);
     UNTIL(story.ready == 1);
     cr_assert(!is_on_six());
-    cr_assert_null(story.attempt.race);
+    cr_assert_null(story.attempt.search, "and no race");
     cr_assert(!has_come_to_six());
 }
 
