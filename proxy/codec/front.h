@@ -39,7 +39,10 @@ struct front_handler {
     void (*on_writable)(struct front *front); /* the backlog has gone */
     void (*on_hangup)(struct front *front);   /* the caller left during a request or tunnel */
     void (*on_preface)(struct front *front); /* HTTP/1.1: the caller speaks HTTP/2; h2_front_take */
-    void (*on_gone)(struct front *front);    /* HTTP/1.1: the connection is no more */
+    void (*on_opaque)(struct front *front, struct span bytes);
+    /* HTTP/1.1 with h1_front_detect: the caller speaks something else; `bytes` came so far, maybe
+     * none. h1_front_tunnel, or front_close */
+    void (*on_gone)(struct front *front); /* HTTP/1.1: the connection is no more */
 };
 
 struct front_class {

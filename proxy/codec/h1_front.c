@@ -5,19 +5,17 @@
 #include "codec/h1_front.h"
 
 #include "base/check.h"
+#include "codec/h1_front_own.h"
 #include "codec/h1_front_send.h"
 #include "codec/h1_head.h"
 #include "http/local_reply.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define TRAILER_ARENA_BYTES 32768
-#define BARE_HEAD_BYTES 1024 /* a target of 300 bytes, twice */
 
 static const struct front_class h1_front_class;
-static void front_next(struct h1_front *front);
 static void close_front(struct h1_front *front, enum stream_ending ending);
 static void do_flush(struct front *base);
 
@@ -26,7 +24,7 @@ static bool is_closed(const struct h1_front *front)
     return front->state == H1_FRONT_CLOSED;
 }
 
-static void watch_stream(struct h1_front *front)
+void h1_front_watch(struct h1_front *front)
 {
     if (is_closed(front))
         return;
@@ -55,7 +53,7 @@ static void become_idle(struct h1_front *front)
 
 /* ---- reading ---- */
 
-static void head_refused(struct h1_front *front, const struct h1_result *result)
+void h1_front_head_refused(struct h1_front *front, const struct h1_result *result)
 {
     wheel_clear(front->codec->loop->wheel, &front->timer);
     front->state = H1_FRONT_CALL;
@@ -67,7 +65,7 @@ static void head_refused(struct h1_front *front, const struct h1_result *result)
     front->handler->on_bad_request(&front->base, result->reason, result->detail);
 }
 
-static void head_arrived(struct h1_front *front, struct message *msg)
+void h1_front_head_arrived(struct h1_front *front, struct message *msg)
 {
     wheel_clear(front->codec->loop->wheel, &front->timer);
     front->state = H1_FRONT_CALL;
@@ -82,15 +80,21 @@ static void head_arrived(struct h1_front *front, struct message *msg)
     front->handler->on_request(&front->base, msg);
 }
 
-static void head_is_partial(struct h1_front *front)
+void h1_front_await_head(struct h1_front *front)
+{
+    if (front->codec->header_timeout > 0)
+        wheel_set(front->codec->loop->wheel, &front->timer,
+                  mono_add(front->codec->loop->now, front->codec->header_timeout));
+}
+
+void h1_front_head_is_partial(struct h1_front *front)
 {
     if (front->state == H1_FRONT_HEAD)
         return;
     list_remove(&front->idle_link);
     front->state = H1_FRONT_HEAD;
-    if (front->codec->header_timeout > 0)
-        wheel_set(front->codec->loop->wheel, &front->timer,
-                  mono_add(front->codec->loop->now, front->codec->header_timeout));
+    if (!front->is_detecting)
+        h1_front_await_head(front);
 }
 
 /* RFC 9113 section 3.4: who speaks HTTP/2 by prior knowledge says so in its first bytes. */
@@ -104,7 +108,7 @@ static bool is_preface(const struct h1_front *front, struct span bytes)
 static size_t feed_preface(struct h1_front *front, struct span bytes)
 {
     if (bytes.len < H2_PREFACE.len) {
-        head_is_partial(front);
+        h1_front_head_is_partial(front);
         return 0;
     }
     front->rest = bytes;
@@ -112,7 +116,7 @@ static size_t feed_preface(struct h1_front *front, struct span bytes)
     return bytes.len;
 }
 
-static size_t feed_head(struct h1_front *front, struct span bytes)
+size_t h1_front_feed_head(struct h1_front *front, struct span bytes)
 {
     struct codec *codec = front->codec;
     if (is_preface(front, bytes))
@@ -120,7 +124,7 @@ static size_t feed_head(struct h1_front *front, struct span bytes)
     struct h1_result result =
         h1_scan_head(&front->scan, bytes.data, bytes.len, &codec->request_limits);
     if (result.step == H1_NEED_MORE) {
-        head_is_partial(front);
+        h1_front_head_is_partial(front);
         return 0;
     }
     list_remove(&front->idle_link);
@@ -130,10 +134,10 @@ static size_t feed_head(struct h1_front *front, struct span bytes)
         result = h1_parse_request(h1_scan_span(&front->scan, bytes.data), &codec->request_limits,
                                   codec->scratch, &msg);
     if (result.step == H1_ERROR) {
-        head_refused(front, &result);
+        h1_front_head_refused(front, &result);
         return bytes.len;
     }
-    head_arrived(front, &msg);
+    h1_front_head_arrived(front, &msg);
     return end;
 }
 
@@ -168,7 +172,10 @@ static size_t feed(struct h1_front *front, struct span bytes)
     switch (front->state) {
     case H1_FRONT_IDLE:
     case H1_FRONT_HEAD: /* who does not take its answers gets no further ones */
-        return bytes.len > 0 && !outbox_is_blocked(&front->out) ? feed_head(front, bytes) : 0;
+        if (front->is_detecting && bytes.len > 0)
+            return h1_front_feed_unknown(front, bytes);
+        return bytes.len > 0 && !outbox_is_blocked(&front->out) ? h1_front_feed_head(front, bytes)
+                                                                : 0;
     case H1_FRONT_CALL:
         return !front->is_body_ended && front->is_reading ? feed_body(front, bytes) : 0;
     case H1_FRONT_TUNNEL:
@@ -220,10 +227,10 @@ static void received(struct h1_front *front, struct span bytes)
         connection_lost(front);
         return;
     }
-    front_next(front);
+    h1_front_next(front);
 }
 
-static void front_next(struct h1_front *front)
+void h1_front_next(struct h1_front *front)
 {
     const size_t used = feed_all(front, inbox_span(&front->in));
     if (!is_closed(front) && used > 0 && used <= inbox_length(&front->in))
@@ -244,11 +251,11 @@ static void on_next_task(struct loop_task *task)
     if (front->out.is_failed)
         connection_lost(front);
     else if (inbox_length(&front->in) > 0)
-        front_next(front);
+        h1_front_next(front);
     if (front->state == H1_FRONT_TUNNEL && front->is_fin_kept && inbox_length(&front->in) == 0)
         tunnel_ended(front);
     codec_uncork(front->codec);
-    watch_stream(front);
+    h1_front_watch(front);
 }
 
 /* Between two requests: ends at once, or when the answers that wait for the caller have gone. */
@@ -354,7 +361,7 @@ static void on_event(struct stream *stream, unsigned flags)
         !front->is_bare)
         front->handler->on_hangup(&front->base);
     codec_uncork(front->codec);
-    watch_stream(front);
+    h1_front_watch(front);
 }
 
 /* ---- life ---- */
@@ -373,8 +380,10 @@ static void on_timer(struct timer *timer, mono_ns now)
     struct h1_front *front = CONTAINER_OF(timer, struct h1_front, timer);
     const struct h1_result late = {H1_ERROR, REASON_HEADER_TIMEOUT, NULL};
     (void)now;
-    if (front->state == H1_FRONT_HEAD)
-        head_refused(front, &late);
+    if (front->is_detecting)
+        h1_front_detect_now(front);
+    else if (front->state == H1_FRONT_HEAD)
+        h1_front_head_refused(front, &late);
     else
         close_front(front, STREAM_END_ORDERLY);
 }
@@ -406,7 +415,7 @@ struct h1_front *h1_front_open(struct codec *codec, int fd, const struct front_h
     loop_task_init(&front->next_task, on_next_task);
     list_init(&front->idle_link);
     become_idle(front);
-    watch_stream(front);
+    h1_front_watch(front);
     return front;
 }
 
@@ -444,26 +453,6 @@ static void close_front(struct h1_front *front, enum stream_ending ending)
         stream_close(&front->stream);
 }
 
-void h1_front_tunnel(struct h1_front *front, const char *to)
-{
-    char text[BARE_HEAD_BYTES];
-    struct message msg;
-    CHECK_OBJ(front, H1_FRONT_MAGIC);
-    INVARIANT(front->requests == 0 &&
-              (front->state == H1_FRONT_IDLE || front->state == H1_FRONT_HEAD));
-    const int len = snprintf(text, sizeof text, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", to, to);
-    INVARIANT(len > 0 && (size_t)len < sizeof text);
-    const struct h1_result result = h1_parse_request(
-        span_make(text, (size_t)len), &front->codec->request_limits, front->codec->scratch, &msg);
-    list_remove(&front->idle_link);
-    front->is_bare = true;
-    if (result.step == H1_DONE)
-        head_arrived(front, &msg);
-    else
-        head_refused(front, &result);
-    watch_stream(front);
-}
-
 void h1_front_drain(struct h1_front *front)
 {
     CHECK_OBJ(front, H1_FRONT_MAGIC);
@@ -471,7 +460,7 @@ void h1_front_drain(struct h1_front *front)
     front->may_persist = false;
     if (front->state == H1_FRONT_IDLE)
         end_idle(front);
-    watch_stream(front);
+    h1_front_watch(front);
 }
 
 static void do_finish(struct front *base, bool is_last)
@@ -487,7 +476,7 @@ static void do_finish(struct front *base, bool is_last)
         watch_reader(front);
         if (inbox_length(&front->in) > 0)
             loop_defer(front->codec->loop, &front->next_task);
-        watch_stream(front);
+        h1_front_watch(front);
         return;
     }
     outbox_flush(&front->out);
@@ -498,7 +487,7 @@ static void do_finish(struct front *base, bool is_last)
         sent_all(front);
     else
         watch_reader(front);
-    watch_stream(front);
+    h1_front_watch(front);
 }
 
 static void do_read_body(struct front *base, bool is_wanted)
@@ -509,7 +498,7 @@ static void do_read_body(struct front *base, bool is_wanted)
     front->is_reading = is_wanted;
     if (is_wanted && (inbox_length(&front->in) > 0 || front->is_fin_kept))
         loop_defer(front->codec->loop, &front->next_task);
-    watch_stream(front);
+    h1_front_watch(front);
 }
 
 /* ---- sending ---- */
@@ -559,7 +548,7 @@ static void do_flush(struct front *base)
 {
     struct h1_front *front = h1_front_of(base);
     codec_uncork(front->codec);
-    watch_stream(front);
+    h1_front_watch(front);
 }
 
 static bool do_is_blocked(const struct front *base)

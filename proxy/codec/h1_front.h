@@ -63,6 +63,7 @@ struct h1_front {
     enum body_framing out_framing; /* of the response being sent */
     bool is_reading;               /* the body may be delivered */
     bool may_persist;              /* the request allows another one after it */
+    bool is_detecting;             /* what it speaks is not known yet */
     bool is_fin_kept;              /* of a bare one, which came before the tunnel stood */
     bool is_bare;                  /* a tunnel from the start: nothing of ours is said on it */
     bool is_last;                  /* a response said Connection: close */
@@ -84,6 +85,10 @@ static inline struct h1_front *h1_front_of(struct front *base)
 struct h1_front *h1_front_open(struct codec *codec, int fd, const struct front_handler *handler,
                                void *context);
 /* Takes `fd`, always. NULL (and fd closed) without memory. */
+
+void h1_front_detect(struct h1_front *front, dur_ns timeout);
+/* Before its first bytes: they may be of any protocol (net/sniff.h). After `timeout` what came so
+ * far decides; 0: it is waited for without end. */
 
 void h1_front_tunnel(struct h1_front *front, const char *to);
 /* Before its first request: all of its bytes are a tunnel's, to "host:port". on_request tells of a

@@ -131,9 +131,14 @@ void attempt_io_start(struct request *request)
         return;
     }
     const bool is_plain_tunnel = call->facts.is_tunnel; /* CONNECT: TLS is the caller's business */
+    const struct address *dialled = host_dialled(call);
+    const bool is_chosen = dialled == NULL && choice_is_needed(call->lane);
     const struct attempt_order order = {
         .endpoints = endpoints,
-        .wanted = choice_is_needed(call->lane) ? call->endpoint_id : CANDIDATE_UNKNOWN,
+        .wanted = dialled     ? address_hash(dialled)
+                  : is_chosen ? call->endpoint_id
+                              : CANDIDATE_UNKNOWN,
+        .stays = dialled != NULL,
         .key = host_balancer_key(call),
         .repeat = repeat_of(request),
         .needs_fresh = call->needs_fresh,

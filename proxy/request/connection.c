@@ -3,13 +3,18 @@
 
 #include "base/check.h"
 #include "http/local_reply.h"
+#include "net/original.h"
+#include "net/sniff.h"
 #include "request/relay.h"
 #include "request/request.h"
 #include "request/tunnel.h"
 #include "request/upload.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define CAUGHT_NAME_BYTES 300 /* a host name, a port */
 
 static struct connection *connection_of(const struct front *front)
 {
@@ -97,6 +102,7 @@ static void connection_free(struct connection *connection)
     list_remove(&connection->link);
     connection->proxy->connection_count--;
     free(connection->tunnel_to);
+    free(connection->caught);
     free(connection);
 }
 
@@ -118,6 +124,8 @@ static void on_preface(struct front *front)
     connection_become_h2(connection_of(front), SPAN_NONE);
 }
 
+static void on_opaque(struct front *front, struct span bytes);
+
 static const struct front_handler handler = {
     .on_request = on_request,
     .on_bad_request = on_bad_request,
@@ -127,6 +135,7 @@ static const struct front_handler handler = {
     .on_writable = on_writable,
     .on_hangup = on_hangup,
     .on_preface = on_preface,
+    .on_opaque = on_opaque,
     .on_gone = on_gone,
 };
 
@@ -157,6 +166,57 @@ static void tunnel_from_start(struct connection *connection, const char *to)
     codec_uncork(codec);
 }
 
+/* A redirected connection that speaks no HTTP goes on to where it was going; what it is called is
+ * what it says itself (SNI), else the address. */
+static void on_opaque(struct front *front, struct span bytes)
+{
+    struct connection *connection = connection_of(front);
+    struct client_hello hello;
+    char name[CAUGHT_NAME_BYTES];
+    const bool is_named = sniff(bytes, &hello) == SNIFF_TLS && hello.server_name.len > 0;
+    if (is_named)
+        snprintf(name, sizeof name, "%.*s:%u", SPAN_ARGS(hello.server_name),
+                 (unsigned)address_port(connection->caught));
+    else
+        address_text(connection->caught, name);
+    tunnel_from_start(connection, name);
+}
+
+/* False: no memory, or it leads to a door of ours. */
+static bool take_caught(struct connection *connection, int fd)
+{
+    struct address original;
+    if (connection->entrance->upstream[0] != '\0' || !original_destination(fd, &original))
+        return true;
+    if (route_is_our_door(connection->proxy, &original)) {
+        metrics_count_rejection(connection->proxy->unroutable, REASON_LOOP);
+        return false;
+    }
+    connection->caught = malloc(sizeof original);
+    if (connection->caught != NULL)
+        *connection->caught = original;
+    return connection->caught != NULL;
+}
+
+/* What is spoken on it is known, or must be seen. */
+static void begin(struct connection *connection)
+{
+    const struct entrance *entrance = connection->entrance;
+    const struct proxy_config *cfg = &connection->proxy->snapshot->set->proxy;
+    char address[ADDRESS_TEXT_BYTES];
+    if (connection->caught == NULL) {
+        if (route_is_tcp(entrance))
+            tunnel_from_start(connection, entrance->upstream);
+        return;
+    }
+    if (!route_is_opaque(connection->proxy, connection->caught)) {
+        h1_front_detect(connection->h1, cfg->detect_timeout);
+        return;
+    }
+    address_text(connection->caught, address);
+    tunnel_from_start(connection, address);
+}
+
 void connection_accept(struct entrance *entrance, int fd, const struct address *peer)
 {
     struct proxy *proxy = entrance->proxy;
@@ -168,15 +228,20 @@ void connection_accept(struct entrance *entrance, int fd, const struct address *
     connection->proxy = proxy;
     connection->entrance = entrance;
     address_ip_text(peer, connection->peer);
+    if (!take_caught(connection, fd)) {
+        free(connection);
+        close(fd);
+        return;
+    }
     connection->h1 = h1_front_open(&proxy->codec, fd, &handler, connection);
     if (connection->h1 == NULL) {
+        free(connection->caught);
         free(connection);
         return;
     }
     list_append(&proxy->connections, &connection->link);
     proxy->connection_count++;
-    if (route_is_tcp(entrance))
-        tunnel_from_start(connection, entrance->upstream);
+    begin(connection);
 }
 
 void connection_refuse(struct entrance *entrance, int fd)

@@ -16,8 +16,9 @@ struct connection {
     struct entrance *entrance;
     struct h1_front *h1; /* one of the two, by what it speaks */
     struct h2_front *h2;
-    bool is_bare;                  /* no HTTP: a tunnel from the start */
-    char *tunnel_to;               /* "host:port" of a CONNECT that it came out of; NULL = none */
+    bool is_bare;           /* no HTTP: a tunnel from the start */
+    struct address *caught; /* where it was going before it was redirected to us; NULL: here */
+    char *tunnel_to;        /* "host:port" of a CONNECT that it came out of; NULL = none */
     char peer[ADDRESS_TEXT_BYTES]; /* without port; "unix:" for an unnamed one */
 };
 

@@ -15,6 +15,10 @@ bool destination_new(struct proxy *proxy, struct target *target)
     if (destination == NULL)
         return false;
     destination->metrics = metrics_target_get(proxy->metrics, target->name);
+    struct span host;
+    uint16_t port;
+    route_host_port(target->name, &host, &port);
+    snprintf(destination->server_name, sizeof destination->server_name, "%.*s", SPAN_ARGS(host));
     return true;
 }
 
@@ -27,6 +31,7 @@ void destination_free(struct target *target)
     health_end(&destination->health);
     if (destination->endpoints != NULL)
         endpoint_set_free(&destination->endpoints);
+    dialled_end(&destination->dialled);
     tls_client_unref(&destination->tls);
     metrics_target_unref(&destination->metrics);
     free(destination);
@@ -79,7 +84,6 @@ static struct endpoint_set *make_endpoints(struct proxy *proxy, struct destinati
         return NULL;
     }
     limit(endpoints, destination);
-    snprintf(destination->server_name, sizeof destination->server_name, "%.*s", SPAN_ARGS(host));
     return endpoints;
 }
 
@@ -107,6 +111,20 @@ static void follow_endpoints(const struct destination *destination, const struct
                   LOG_STR("target", target->name));
 }
 
+struct endpoint_set *destination_dialled(struct proxy *proxy, struct target *target,
+                                         const struct address *address)
+{
+    struct destination *destination = target->user;
+    const struct endpoint_hooks hooks = pool_hooks(&proxy->pool);
+    const bool is_first = destination->dialled.set == NULL;
+    struct endpoint_set *set = dialled_use(&destination->dialled, proxy->loop, &hooks, address);
+    if (set != NULL && is_first) {
+        balance(set, target);
+        limit(set, destination);
+    }
+    return set;
+}
+
 /* ---- its document ---- */
 
 void destination_follow(struct proxy *proxy, struct target *target, const struct document *document)
@@ -121,6 +139,10 @@ void destination_follow(struct proxy *proxy, struct target *target, const struct
     health_follow(&destination->health, proxy, target, document);
     if (destination->endpoints != NULL)
         follow_endpoints(destination, target);
+    if (destination->dialled.set != NULL) {
+        balance(destination->dialled.set, target);
+        limit(destination->dialled.set, destination);
+    }
 }
 
 static void warm(struct proxy *proxy, const struct target *target)

@@ -10,6 +10,7 @@
 #include "call/target.h"
 #include "config/policy_set.h"
 #include "net/tls_client.h"
+#include "request/dialled.h"
 #include "request/health.h"
 #include "telemetry/metrics.h"
 #include "upstream/pool.h"
@@ -22,13 +23,13 @@ struct proxy;
 struct destination {
     struct metrics_target *metrics;
     struct endpoint_set *endpoints;  /* NULL: none yet (destination_endpoints) */
+    struct dialled dialled;          /* those that the app dialled itself */
     const struct document *document; /* of the snapshot in force; NULL = none */
     struct tls_client *tls;          /* NULL: in clear text */
     uint64_t tls_settings;
     struct health_checks *health;          /* NULL: none */
     bool is_in_panic;                      /* every endpoint was ejected when one was chosen last */
-    char server_name[RESOLVER_NAME_BYTES]; /* the target's host, as TLS wants it; made with
-                                              `endpoints` */
+    char server_name[RESOLVER_NAME_BYTES]; /* the target's host, as TLS wants it */
 };
 
 static inline struct destination *destination_of(const struct target *target)
@@ -54,6 +55,10 @@ void destination_sweep(struct proxy *proxy, const struct target *target);
 
 void destination_part(struct proxy *proxy, struct target *target);
 /* No document applies to it any more: it serves the calls that it has. */
+
+struct endpoint_set *destination_dialled(struct proxy *proxy, struct target *target,
+                                         const struct address *address);
+/* Those that the app dialled itself, this address among them; NULL without memory. */
 
 struct pool_tls destination_tls(const struct destination *destination);
 

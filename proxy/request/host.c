@@ -56,9 +56,31 @@ uint64_t host_balancer_key(const struct call *call)
     return cfg->key.kind == KEY_NONE ? 0 : balancer_key(key_of(call, &cfg->key));
 }
 
+const struct address *host_dialled(const struct call *call)
+{
+    const struct connection *connection = request_connection(request_of(call));
+    const struct proxy *proxy = proxy_of(call->engine);
+    const bool is_free =
+        proxy->snapshot->set->proxy.outbound.may_host_route && !call->facts.is_tunnel;
+    return connection != NULL && !is_free ? connection->caught : NULL;
+}
+
 struct endpoint_set *host_endpoints(struct call *call)
 {
-    return destination_endpoints(proxy_of(call->engine), call->lane->target);
+    struct proxy *proxy = proxy_of(call->engine);
+    const struct address *dialled = host_dialled(call);
+    return dialled ? destination_dialled(proxy, call->lane->target, dialled)
+                   : destination_endpoints(proxy, call->lane->target);
+}
+
+/* The same, without making any; NULL: there are none. */
+static const struct endpoint_set *endpoints_of(const struct call *call)
+{
+    const struct destination *destination = destination_of(call->lane->target);
+    const struct endpoint *endpoint = request_of(call)->attempt.endpoint;
+    if (endpoint != NULL && endpoint->set != NULL)
+        return endpoint->set;
+    return host_dialled(call) ? destination->dialled.set : destination->endpoints;
 }
 
 struct pool_stay host_stay(const struct call *call)
@@ -77,12 +99,15 @@ struct chooser {
     enum choice_rung rung;
     bool may_probe;
     bool needs_room; /* for one more connection */
+    uint64_t only;   /* that was dialled; 0: any */
     mono_ns now;
 };
 
 static bool may_use(void *context, const struct candidate *candidate)
 {
     const struct chooser *chooser = context;
+    if (chooser->only != 0 && candidate->id != chooser->only)
+        return false;
     if (chooser->needs_room && !pool_has_room(CONTAINER_OF(candidate, struct endpoint, candidate)))
         return false;
     return choice_may_use(chooser->call, chooser->rung, candidate->id, candidate->in_flight,
@@ -151,6 +176,7 @@ static uint64_t candidate_of(struct call *call, bool may_probe, mono_ns now)
     struct chooser chooser = {.call = call,
                               .may_probe = may_probe,
                               .needs_room = endpoints->max_connections > 0,
+                              .only = host_dialled(call) ? address_hash(host_dialled(call)) : 0,
                               .now = now};
     const struct candidate *candidate = choose(&endpoints->balancer, &chooser, false);
     const uint64_t id =
@@ -161,7 +187,7 @@ static uint64_t candidate_of(struct call *call, bool may_probe, mono_ns now)
 
 static void on_chosen(struct call *call)
 {
-    struct balancer *balancer = &destination_of(call->lane->target)->endpoints->balancer;
+    struct balancer *balancer = &host_endpoints(call)->balancer;
     struct candidate *candidate = balancer_find(balancer, call->endpoint_id);
     if (candidate != NULL)
         balancer_take(balancer, candidate);
@@ -169,20 +195,27 @@ static void on_chosen(struct call *call)
 
 static uint32_t endpoint_count_of(const struct call *call)
 {
-    const struct destination *destination = destination_of(call->lane->target);
-    return destination->endpoints ? (uint32_t)destination->endpoints->balancer.count : 0;
+    const struct endpoint_set *endpoints = endpoints_of(call);
+    return endpoints ? (uint32_t)endpoints->balancer.count : 0;
 }
 
-static const char *endpoint_label_of(const struct call *call, uint64_t endpoint_id)
+static const char *label_in(const struct endpoint_set *endpoints, uint64_t endpoint_id)
 {
-    const struct destination *destination = destination_of(call->lane->target);
-    const struct endpoint_set *endpoints = destination->endpoints;
+    if (endpoints == NULL)
+        return "";
     LIST_FOREACH (link, &endpoints->members) {
         const struct endpoint *endpoint = CONTAINER_OF(link, struct endpoint, link);
         if (endpoint->candidate.id == endpoint_id)
             return endpoint->text;
     }
     return "";
+}
+
+static const char *endpoint_label_of(const struct call *call, uint64_t endpoint_id)
+{
+    const struct destination *destination = destination_of(call->lane->target);
+    const char *label = label_in(destination->endpoints, endpoint_id);
+    return label[0] != '\0' ? label : label_in(destination->dialled.set, endpoint_id);
 }
 
 static void ref_snapshot(void *snapshot)
@@ -232,11 +265,10 @@ static void note_for_access_log(struct call *call, enum outcome outcome, dur_ns 
 static void note_latency(const struct call *call, enum outcome outcome, dur_ns until_head)
 {
     struct endpoint *endpoint = request_of(call)->attempt.endpoint;
-    const struct destination *destination = destination_of(call->lane->target);
     const bool has_head = call->head_at >= call->attempt_at;
-    if (endpoint == NULL)
+    if (endpoint == NULL || endpoint->set == NULL)
         return;
-    balancer_observe(&destination->endpoints->balancer, &endpoint->candidate,
+    balancer_observe(&endpoint->set->balancer, &endpoint->candidate,
                      has_head ? mono_since(call->head_at, call->attempt_at) : until_head, outcome,
                      proxy_of(call->engine)->loop->now);
 }

@@ -11,6 +11,9 @@ extern const struct call_host request_host; /* engine.context is the struct prox
 struct endpoint_set *host_endpoints(struct call *call);
 /* The endpoints of the call's target, made at the first need; NULL when its name cannot be one. */
 
+const struct address *host_dialled(const struct call *call);
+/* The one address that the call may go to, because the app dialled it; NULL: the target's. */
+
 struct pool_stay host_stay(const struct call *call);
 /* How long the connection of a call that is over may serve others. */
 

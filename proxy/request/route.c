@@ -31,14 +31,14 @@ static size_t lower(char *out, struct span text)
     return text.len;
 }
 
-static struct span target_name(char name[TARGET_NAME_BYTES], const struct message *msg)
+static struct span target_name(char name[TARGET_NAME_BYTES], const struct message *msg,
+                               uint16_t port)
 {
     char host[TARGET_NAME_BYTES];
     size_t len = lower(host, span_make(msg->host.data, msg->host.len < 256 ? msg->host.len : 256));
     if (len > 1 && host[len - 1] == '.')
         len--;
-    const int port = msg->port ? msg->port : HTTP_PORT;
-    const char *format = msg->is_ipv6_host ? "[%.*s]:%d" : "%.*s:%d";
+    const char *format = msg->is_ipv6_host ? "[%.*s]:%u" : "%.*s:%u";
     const int n = snprintf(name, TARGET_NAME_BYTES, format, (int)len, host, port);
     return span_make(name, (size_t)n);
 }
@@ -59,6 +59,28 @@ static bool is_our_door(const struct proxy *proxy, struct span host, uint16_t po
     LIST_FOREACH (link, &proxy->entrances) {
         const struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
         if (address_port(listener_address(&entrance->listener)) == port)
+            return true;
+    }
+    return false;
+}
+
+static bool is_any(const struct address *address)
+{
+    static const struct in6_addr any6 = IN6ADDR_ANY_INIT;
+    if (address->any.sa_family == AF_INET)
+        return address->in.sin_addr.s_addr == INADDR_ANY;
+    return address->any.sa_family == AF_INET6 &&
+           memcmp(&address->in6.sin6_addr, &any6, sizeof any6) == 0;
+}
+
+bool route_is_our_door(const struct proxy *proxy, const struct address *address)
+{
+    LIST_FOREACH (link, &proxy->entrances) {
+        const struct address *door =
+            listener_address(&CONTAINER_OF(link, struct entrance, link)->listener);
+        const bool is_same_port = address_port(door) == address_port(address);
+        if (address_equal(door, address) ||
+            (is_same_port && is_any(door) && address_is_loopback(address)))
             return true;
     }
     return false;
@@ -99,9 +121,44 @@ static enum reason find_by_request(struct proxy *proxy, const struct message *ms
         *detail = "no Host: on this port the request itself must name its target";
         return REASON_BAD_REQUEST;
     }
-    if (is_our_door(proxy, msg->host, msg->port ? msg->port : HTTP_PORT))
+    const uint16_t port = msg->port ? msg->port : HTTP_PORT;
+    if (is_our_door(proxy, msg->host, port))
         return REASON_LOOP;
-    return find_target(proxy, target_name(name, msg), out);
+    return find_target(proxy, target_name(name, msg, port), out);
+}
+
+/* It was going somewhere: its Host says what that is called, and never where it is. */
+static enum reason find_caught(struct proxy *proxy, const struct connection *connection,
+                               const struct message *msg, struct target **out, const char **detail)
+{
+    char name[TARGET_NAME_BYTES];
+    if (msg->is_connect && !connection->is_bare) {
+        *detail = "CONNECT is for a proxy, and this connection was on its way to another host";
+        return REASON_BAD_REQUEST;
+    }
+    if (msg->host.len > 0)
+        return find_target(proxy, target_name(name, msg, address_port(connection->caught)), out);
+    address_text(connection->caught, name);
+    return find_target(proxy, span_of(name), out);
+}
+
+static enum reason find(struct proxy *proxy, const struct connection *connection,
+                        const struct message *msg, struct target **out, const char **detail)
+{
+    const char *upstream = connection_upstream(connection);
+    if (upstream[0] != '\0')
+        return find_target(proxy, span_of(upstream), out);
+    if (connection->caught != NULL)
+        return find_caught(proxy, connection, msg, out, detail);
+    return find_by_request(proxy, msg, out, detail);
+}
+
+static bool is_tcp(const struct proxy *proxy, struct span host, uint16_t port,
+                   enum protocol otherwise)
+{
+    const struct document *document = policy_set_find(proxy->snapshot->set, host, port);
+    const enum protocol wanted = document ? document->protocol : PROTOCOL_UNSET;
+    return (wanted != PROTOCOL_UNSET ? wanted : otherwise) == PROTOCOL_TCP;
 }
 
 bool route_is_tcp(const struct entrance *entrance)
@@ -111,9 +168,19 @@ bool route_is_tcp(const struct entrance *entrance)
     if (entrance->upstream[0] == '\0')
         return false;
     route_host_port(entrance->upstream, &host, &port);
-    const struct document *document = policy_set_find(entrance->proxy->snapshot->set, host, port);
-    const enum protocol wanted = document ? document->protocol : PROTOCOL_UNSET;
-    return (wanted != PROTOCOL_UNSET ? wanted : entrance->protocol) == PROTOCOL_TCP;
+    return is_tcp(entrance->proxy, host, port, entrance->protocol);
+}
+
+bool route_is_opaque(const struct proxy *proxy, const struct address *address)
+{
+    const struct port_list *ports = &proxy->snapshot->set->proxy.opaque_ports;
+    const uint16_t port = address_port(address);
+    char host[ADDRESS_TEXT_BYTES];
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->items[i] == port)
+            return true;
+    address_ip_text(address, host);
+    return is_tcp(proxy, span_of(host), port, PROTOCOL_AUTO);
 }
 
 /* ---- rules ---- */
@@ -184,8 +251,7 @@ enum reason route_request(struct proxy *proxy, const struct connection *connecti
         *detail = "CONNECT is for the outbound port: this listener leads to one upstream only";
         return REASON_BAD_REQUEST;
     }
-    const enum reason reason = is_explicit ? find_target(proxy, span_of(upstream), &target)
-                                           : find_by_request(proxy, msg, &target, detail);
+    const enum reason reason = find(proxy, connection, msg, &target, detail);
     if (reason != REASON_NONE)
         return reason;
     *out = lane_of(target, msg);

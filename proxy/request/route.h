@@ -24,6 +24,13 @@ bool route_is_method_listed(const struct retry_config *cfg, const struct message
 
 enum route_http { ROUTE_HTTP1, ROUTE_HTTP2, ROUTE_ALPN };
 
+bool route_is_our_door(const struct proxy *proxy, const struct address *address);
+/* Would a connection to it come back to us? */
+
+bool route_is_opaque(const struct proxy *proxy, const struct address *address);
+/* Whatever goes there is passed on as it is: spec.opaquePorts, or `protocol: tcp` of a policy for
+ * the address. */
+
 bool route_is_tcp(const struct entrance *entrance);
 /* Whatever comes in there is passed on as it is: `protocol: tcp` of the listener, or of the policy
  * for its upstream. */

@@ -222,7 +222,7 @@ static struct endpoint *pick(struct attempt *attempt)
     struct candidate *picked = NULL;
     if (order->wanted != 0)
         picked = balancer_find(&order->endpoints->balancer, order->wanted);
-    if (picked != NULL)
+    if (picked != NULL || order->stays)
         return endpoint_of(picked);
     order->wanted = 0; /* or it left DNS since the gate was asked: any other will do */
     return endpoint_of(choose(attempt));
@@ -235,7 +235,7 @@ static void fail_to_pick(struct attempt *attempt)
     bool is_well = false;
     for (size_t i = 0; i < endpoints->balancer.count; i++)
         is_well |= !endpoints->balancer.candidates[i]->is_unhealthy;
-    if (is_well)
+    if (is_well && !attempt->search->order.stays)
         fail_to_connect(attempt, ERR_FULL);
     else if (endpoints->balancer.count > 0 && endpoints->refuses_unhealthy)
         fail_later(attempt, REASON_NO_ENDPOINT, "every endpoint fails its health check");

@@ -54,7 +54,7 @@ struct attempt_order {
     bool is_tunnel;     /* never from the pool, never to it */
     bool is_http2;      /* a stream of a shared connection; of `negotiates`, if that is not known */
     bool negotiates;    /* over TLS: whichever HTTP is agreed on */
-    bool stays;         /* attempt_start_at: this endpoint and no other, however long it takes */
+    bool stays;         /* the wanted endpoint and no other, however long it takes */
     struct pool_tls tls;
 };
 
