@@ -1,5 +1,6 @@
 """Fixtures: `upstream`, `start` (a proxy in front of it), and the other programs that tests talk to."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -11,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness.h2_upstream import RawUpstream  # noqa: E402 (after the path)
 from harness.names import Many, NameServer  # noqa: E402
+from harness.netns import Namespaces, NoNamespaces  # noqa: E402
 from harness.proxy import Proxy, sanitizer_env  # noqa: E402
 from harness.upstream import BlackHole, Upstream  # noqa: E402
 
@@ -167,6 +169,17 @@ def names(peer, tmp_path):
     """A name server of the test's own."""
     with NameServer(peer("dnsmasq"), tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def pair(peer):
+    """Two network namespaces of the test's own: `app` and `server`."""
+    with contextlib.ExitStack() as stack:
+        try:
+            namespaces = stack.enter_context(Namespaces(peer("ip")))
+        except NoNamespaces as why:
+            pytest.skip(str(why))
+        yield namespaces
 
 
 @pytest.fixture
