@@ -68,11 +68,11 @@ class Call:
 class GrpcServer:
     """`options` are channel arguments of grpc's, {"grpc.max_concurrent_streams": 5} say."""
 
-    def __init__(self, port=None, **options):
+    def __init__(self, port=None, host="127.0.0.1", **options):
         self.port = port or free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{host}:{self.port}"
         arguments = {**SERVER_OPTIONS, **{key.replace("__", "."): value for key, value in options.items()}}
-        self._process = subprocess.Popen([sys.executable, str(SERVER), str(self.port), json.dumps(arguments)],
+        self._process = subprocess.Popen([sys.executable, str(SERVER), host, str(self.port), json.dumps(arguments)],
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._read_line() == "ready"
 

@@ -1,5 +1,5 @@
 """The gRPC service shop.Quotes, which does in each call what the call's metadata asks for. Run as a program of its own:
-grpc_server.py PORT OPTIONS, where OPTIONS is a JSON object of grpc's channel arguments.
+grpc_server.py HOST PORT OPTIONS, where OPTIONS is a JSON object of grpc's channel arguments.
 
 Get (unary), Upload (client streaming), Watch (server streaming) and Chat (bidirectional) take bytes and give bytes. The
 metadata key `x-behave` is a JSON object; all of it is optional and happens in this order:
@@ -203,10 +203,10 @@ async def commands(service, server):
         print(json.dumps(answer), flush=True)
 
 
-async def main(port, options):
+async def main(host, port, options):
     service, server = Service(), grpc.aio.server(options=list(options.items()))
     server.add_generic_rpc_handlers((service.handlers(), service.health_handlers()))
-    assert server.add_insecure_port(f"127.0.0.1:{port}") == port
+    assert server.add_insecure_port(f"{host}:{port}") == port
     await server.start()
     print("ready", flush=True)
     with contextlib.suppress(ConnectionError):
@@ -215,4 +215,4 @@ async def main(port, options):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), json.loads(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])))

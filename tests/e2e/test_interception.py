@@ -1,0 +1,240 @@
+"""Connections that the kernel redirects to the proxy: the real rules, an app that knows nothing, servers behind a wire."""
+
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.proxy import BINARY
+from harness.grpc_peer import GrpcServer
+from harness.tcp import Echo
+from harness.tls import Authority, server_context
+from harness.upstream import Upstream, answer
+from harness.waiting import slack, wait_until
+
+INIT = pathlib.Path(BINARY).with_name("outrigger-init")
+APP_UID, PROXY_UID = 1000, 0
+OUTBOUND = 'outbound: {listen: ["127.0.0.1:15001", "[::1]:15001"]}'
+TALK = """
+import socket, ssl, sys
+host, port, first = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode().decode("unicode_escape").encode("latin-1")
+with socket.create_connection((host, port), timeout=20) as line:
+    if sys.argv[4:]:
+        context = ssl.create_default_context(cadata=sys.argv[5])
+        line = context.wrap_socket(line, server_hostname=sys.argv[4])
+    line.sendall(first)
+    line.settimeout(20)
+    sys.stdout.buffer.write(line.recv(65536))
+"""
+
+
+@pytest.fixture
+def app(pair):
+    """The test itself is where the app is: its proxy is, and what it asks of it."""
+    with pair.app.inside():
+        yield pair.app
+
+
+@pytest.fixture
+def serve(pair):
+    """serve(Kind, ...): a server in the other namespace, on all of its addresses or on the one given."""
+    made = []
+
+    def start(kind, *args, host=None, **how):
+        with pair.server.inside():
+            made.append(kind(*args, host=host or pair.server.ipv4, **how))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def redirected(app, make_proxy):
+    """redirected(policy): the proxy, and the rules in force."""
+
+    def run(policy=None, spec=""):
+        proxy = make_proxy(None, policy, spec=f"{OUTBOUND}\n{spec}").start()
+        app.run([INIT, "--uid", PROXY_UID], check=True)
+        return proxy
+
+    return run
+
+
+def curl(app, url, *words):
+    done = app.run(["curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", *words, url], uid=APP_UID)
+    body, _, code = done.stdout.rpartition("\n")
+    return int(code or 0), body, done.returncode, done.stderr
+
+
+def talk(app, host, port, first="", name=None, authority=None):
+    """What a server says to the first words of a plain client, or of one with TLS."""
+    tls = [name, authority] if name else []
+    done = app.run([sys.executable, "-c", TALK, host, port, first, *tls], uid=APP_UID, check=True, text=False)
+    return done.stdout.decode("latin-1")
+
+
+def test_an_app_that_knows_nothing_is_served_by_the_policies(app, pair, serve, redirected):
+    upstream = serve(Upstream)
+    upstream.plan(answer(503))
+    proxy = redirected("retry: {attempts: 1, backoff: 1ms, budget: {mode: off}}")
+    assert curl(app, f"http://{upstream.address}/a")[:2] == (200, "ok")
+    assert [request.header("x-outrigger-attempt") for request in upstream.requests] == ["1", "2"]
+    assert upstream.requests[0].header("host") == upstream.address
+    assert proxy.metrics().sum("outrigger_requests_total", target=upstream.address, outcome="success_after_retry") == 1
+
+
+def test_ipv6_is_redirected_too(app, pair, serve, redirected):
+    upstream = serve(Upstream, host=pair.server.ipv6)
+    proxy = redirected()
+    assert curl(app, f"http://{upstream.address}/", "--globoff")[0] == 200
+    assert proxy.metrics().sum("outrigger_requests_total", target=upstream.address) == 1
+
+
+def test_host_names_the_target_and_reaches_nothing_that_was_not_dialled(app, serve, redirected):
+    dialled, other = serve(Upstream), serve(Upstream)
+    proxy = redirected()
+    assert curl(app, f"http://{dialled.address}/", "-H", f"Host: {other.address}")[0] == 200
+    assert curl(app, f"http://{dialled.address}/", "-H", "Host: payments.shop:1")[0] == 200
+    assert (len(dialled.requests), len(other.requests)) == (2, 0)
+    metrics = proxy.metrics()
+    assert metrics.sum("outrigger_requests_total", target=f"payments.shop:{dialled.port}") == 1
+    assert metrics.sum("outrigger_requests_total", target=f"{other.host}:{dialled.port}") == 1
+
+
+@pytest.mark.parametrize("outlier", ["", "outlier: {consecutiveFailures: 1}"])
+def test_each_address_of_a_target_is_dialled_as_it_was(app, pair, serve, redirected, outlier):
+    pair.server.add_address("198.51.100.7")
+    pair.server.add_address("198.51.100.8")
+    first = serve(Upstream, host="198.51.100.7", port=8080)
+    second = serve(Upstream, host="198.51.100.8", port=8080)
+    second.default = answer(503)
+    redirected(outlier)
+    for _ in range(3):
+        assert curl(app, "http://198.51.100.7:8080/", "-H", "Host: shop")[0] == 200
+        assert curl(app, "http://198.51.100.8:8080/", "-H", "Host: shop")[0] == 503
+    assert (len(first.requests), len(second.requests)) == (3, 3)
+
+
+def test_a_policy_for_a_host_holds_for_redirected_calls(app, serve, redirected):
+    upstream = serve(Upstream)
+    proxy = redirected("rateLimit: {requests: 1, interval: 60s}")
+    assert [curl(app, f"http://{upstream.address}/")[0] for _ in range(2)] == [200, 429]
+    assert proxy.metrics().sum("outrigger_rejections_total", reason="rate_limited") == 1
+
+
+def test_http_2_is_spoken_as_it_was(app, serve, redirected):
+    quotes = serve(GrpcServer)
+    redirected()
+    call = ("import grpc, sys; channel = grpc.insecure_channel(sys.argv[1], [('grpc.enable_http_proxy', 0)]); "
+            "print(channel.unary_unary('/shop.Quotes/Get')(b'hello', timeout=20).decode())")
+    done = app.run([sys.executable, "-c", call, quotes.address], uid=APP_UID, check=True, timeout=slack(30))
+    assert done.stdout == "hello\n"
+    assert quotes.calls()[0].meta("x-outrigger-attempt") == "1"
+
+
+def test_tls_passes_as_it_is_under_the_name_that_it_says(app, serve, redirected, tmp_path):
+    authority = Authority(tmp_path)
+    upstream = serve(Upstream, tls=server_context(authority.issue("shop.test")))
+    proxy = redirected()
+    said = talk(app, upstream.host, upstream.port, "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n", "shop.test",
+                pathlib.Path(authority.cert).read_text())
+    assert said.startswith("HTTP/1.1 200")
+    assert proxy.metrics().sum("outrigger_requests_total", target=f"shop.test:{upstream.port}") == 1
+    assert upstream.requests[0].header("x-outrigger-attempt") is None, "nothing was decrypted"
+
+
+def test_other_protocols_pass_as_they_are(app, serve, redirected):
+    echo = serve(Echo)
+    proxy = redirected()
+    assert talk(app, echo.host, echo.port, r"\0\0\0\x08\x04\xd2\x16\x2f") == "\0\0\0\x08\x04\xd2\x16\x2f"
+    assert talk(app, echo.host, echo.port, r"*1\r\n$4\r\nPING\r\n") == "*1\r\n$4\r\nPING\r\n"
+    wait_until(lambda: proxy.metrics().sum("outrigger_requests_total", target=echo.address) == 2)
+
+
+def test_a_server_that_speaks_first_is_heard_within_the_time_of_detection(app, serve, redirected):
+    echo = serve(Echo, banner=b"220 hello\r\n")
+    redirected()
+    began = time.monotonic()
+    assert talk(app, echo.host, echo.port) == "220 hello\r\n"
+    assert 0.4 < time.monotonic() - began < 0.5 + slack(2)
+
+
+def test_on_an_opaque_port_nothing_is_waited_for(app, serve, redirected):
+    echo = serve(Echo, banner=b"220 hello\r\n", port=3306)
+    redirected(spec="detectTimeout: 20s")
+    began = time.monotonic()
+    assert talk(app, echo.host, 3306) == "220 hello\r\n"
+    assert time.monotonic() - began < slack(5)
+
+
+def test_a_policy_can_say_that_nothing_is_waited_for(app, serve, redirected):
+    echo = serve(Echo, banner=b"220 hello\r\n")
+    redirected("protocol: tcp", spec="detectTimeout: 20s")
+    began = time.monotonic()
+    assert talk(app, echo.host, echo.port) == "220 hello\r\n"
+    assert time.monotonic() - began < slack(5)
+
+
+def test_a_request_that_comes_byte_by_byte_is_served(app, serve, redirected):
+    upstream = serve(Upstream)
+    redirected()
+    slow = ("import socket, sys, time\n"
+            "with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=30) as line:\n"
+            "    for byte in b'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n':\n"
+            "        line.sendall(bytes([byte])); time.sleep(0.1)\n"
+            "    print(line.recv(100).decode())\n")
+    done = app.run([sys.executable, "-c", slow, upstream.host, upstream.port], uid=APP_UID, check=True,
+                   timeout=slack(20))
+    assert done.stdout.startswith("HTTP/1.1 200")
+
+
+def test_who_calls_the_port_itself_uses_a_forward_proxy(app, serve, redirected):
+    upstream = serve(Upstream)
+    redirected()
+    assert curl(app, f"http://{upstream.address}/", "-x", "http://127.0.0.1:15001")[0] == 200
+    assert curl(app, "http://127.0.0.1:15001/")[0] == 508, "and never itself"
+
+
+def test_without_the_proxy_the_app_fails_at_once_and_with_it_all_is_well_again(app, serve, redirected):
+    upstream = serve(Upstream)
+    proxy = redirected()
+    url = f"http://{upstream.address}/"
+    assert curl(app, url)[0] == 200
+    proxy.process.kill()
+    proxy.process.wait()
+    began = time.monotonic()
+    code, _, exit_code, said = curl(app, url)
+    assert (code, exit_code) == (0, 7), said
+    assert time.monotonic() - began < slack(2)
+    proxy.start()
+    assert curl(app, url)[0] == 200
+
+
+def test_a_connect_that_fails_is_told_by_http_and_by_a_reset(app, pair, redirected):
+    proxy = redirected()
+    code, body, _, _ = curl(app, f"http://{pair.server.ipv4}:9/")
+    assert code == 503 and "connect_refused" in body
+    done = app.run([sys.executable, "-c", TALK, pair.server.ipv4, "9", r"\0"], uid=APP_UID)
+    assert "ConnectionResetError" in done.stderr
+    assert proxy.metrics().sum("outrigger_attempts_total", result="connect_failure") == 2
+
+
+def test_python_and_its_http_client_are_redirected(app, serve, redirected):
+    upstream = serve(Upstream)
+    redirected()
+    fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=20).status)"
+    done = app.run([sys.executable, "-c", fetch, f"http://{upstream.address}/"], uid=APP_UID, check=True)
+    assert done.stdout == "200\n"
+    assert upstream.requests[0].header("x-outrigger-attempt") == "1"
+
+
+def test_the_rules_leave_the_proxy_itself_alone(app, serve, redirected):
+    upstream = serve(Upstream)
+    redirected()
+    done = subprocess.run(["curl", "-s", f"http://{upstream.address}/"], capture_output=True, text=True, check=True)
+    assert done.stdout == "ok"
+    assert upstream.requests[0].header("x-outrigger-attempt") is None
