@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define PREFACE SPAN("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+#define METHOD_MAX_BYTES 32
 #define LINE_MAX_BYTES 8192 /* of an unusual method's request line */
 #define TLS_HANDSHAKE 0x16
 #define TLS_MAJOR 3
@@ -154,7 +155,8 @@ static bool is_usual_method(struct span method)
 /* Of a method that we do not know: the whole line must look like HTTP. */
 static enum sniffed sniff_line(struct span bytes)
 {
-    const char *end = memchr(bytes.data, '\n', bytes.len);
+    const size_t most = bytes.len < LINE_MAX_BYTES ? bytes.len : LINE_MAX_BYTES;
+    const char *end = memchr(bytes.data, '\n', most);
     if (end == NULL)
         return bytes.len < LINE_MAX_BYTES ? SNIFF_MORE : SNIFF_OTHER;
     const struct span line = span_make(bytes.data, (size_t)(end - bytes.data));
@@ -166,8 +168,10 @@ static enum sniffed sniff_http(struct span bytes)
     size_t len = 0;
     while (len < bytes.len && is_token(bytes.data[len]))
         len++;
+    if (len > METHOD_MAX_BYTES)
+        return SNIFF_OTHER;
     if (len == bytes.len)
-        return len <= 32 ? SNIFF_MORE : SNIFF_OTHER;
+        return SNIFF_MORE;
     if (len == 0 || bytes.data[len] != ' ')
         return SNIFF_OTHER;
     if (len + 1 == bytes.len)
