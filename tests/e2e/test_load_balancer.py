@@ -169,7 +169,8 @@ def test_an_endpoint_that_is_new_starts_slowly(many, proxy_for, algorithm):
     wait_until(lambda: call(proxy, 5) or servers.counts()[2] > 0, timeout=slack(15), what="a call to the new one")
     servers.forget()
     call(proxy, 300)
-    assert 1 <= servers.counts()[2] <= 35  # a tenth of a third is 10
+    least = 0 if algorithm == "peakEwma" else 1  # its first answer may have been a slow one
+    assert least <= servers.counts()[2] <= 35  # a tenth of a third is 10
 
 
 def test_an_endpoint_that_is_back_starts_slowly(many, proxy_for):
