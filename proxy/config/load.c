@@ -6,6 +6,7 @@
 #include "config/lint.h"
 #include "config/policy_index.h"
 #include "config/policy_schema.h"
+#include "config/proxy_overlay.h"
 #include "config/yaml_tree.h"
 
 #include <dirent.h>
@@ -36,6 +37,8 @@ struct loader {
     size_t document_count;
     bool has_proxy;
     struct place proxy_place; /* of the first ProxyConfig */
+    bool has_overlay;
+    struct proxy_config overlay;
     uint64_t hash;
     enum err unreadable; /* the first path that could not be read; the others are still looked at */
 };
@@ -65,6 +68,11 @@ static enum err load_proxy(struct loader *loader, struct decoder *decoder, const
     bool is_good = proxy_document_decode(decoder, root, &proxy);
     if (decoder->err)
         return decoder->err;
+    if (is_good && !loader->has_overlay && proxy_document_is_overlay(root)) {
+        loader->has_overlay = true;
+        loader->overlay = proxy;
+        return OK;
+    }
     if (loader->has_proxy) {
         decode_error(decoder, DIAG_TWO_PROXY_CONFIGS, root, "remove one of them",
                      "a second ProxyConfig; the first is at %s", loader->set->proxy.at);
@@ -323,6 +331,8 @@ static enum err set_fill(struct loader *loader)
     set->documents = documents;
     set->files = files;
     enum err e = note_side_files(loader);
+    if (e == OK && loader->has_overlay)
+        e = proxy_config_overlay(&set->proxy, &loader->overlay, &set->arena);
     if (e != OK)
         return e;
     snprintf(set->hash, sizeof set->hash, "%016llx", (unsigned long long)loader->hash);

@@ -34,6 +34,7 @@ struct listener_config {
 
 struct admin_listen_config {
     struct address_list listen;
+    bool is_default;        /* `listen` was not named */
     const char *token_file; /* "" = none; always set when an address is not loopback */
 };
 

@@ -48,7 +48,8 @@ static void listener_finish(struct decoder *decoder, const struct node *node, vo
 
 static void admin_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good)
 {
-    const struct admin_listen_config *admin = out;
+    struct admin_listen_config *admin = out;
+    admin->is_default = node_get(node, "listen") == NULL;
     if (!is_good || admin->token_file)
         return;
     for (size_t i = 0; i < admin->listen.count; i++) {
@@ -455,7 +456,8 @@ bool proxy_document_decode(struct decoder *decoder, const struct node *root,
                            struct proxy_config *proxy)
 {
     size_t errors = decoder->diag->errors;
-    *proxy = (struct proxy_config){.name = "", .at = "", .outbound.is_default = true};
+    *proxy = (struct proxy_config){
+        .name = "", .at = "", .outbound.is_default = true, .admin.is_default = true};
     const struct block *block = root ? &proxy_document_block : &proxy_spec_block;
     bool is_good = block_decode(decoder, block, root, true, proxy);
     if (decoder->err)
