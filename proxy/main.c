@@ -17,7 +17,8 @@ struct command {
 
 static const struct command commands[] = {
     {"proxy", cmd_proxy, "run the proxy with policy files"},
-    {"run", cmd_run, "watch the demo: a circuit breaker opens, refuses, probes and closes"},
+    {"run", cmd_run,
+     "run a command with a proxy of its own; --demo: watch a circuit breaker at work"},
     {"check", cmd_check, "say what is wrong with policy files, with file:line:column"},
     {"simulate", cmd_simulate, "play policies against an outage, in virtual time"},
     {"explain", cmd_explain,

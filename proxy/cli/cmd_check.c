@@ -4,11 +4,9 @@
 
 #include "cli/admin_client.h"
 #include "cli/plan.h"
+#include "cli/policy_files.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
-#include "config/load.h"
-#include "net/tls_engine.h"
-#include "request/tls_clients.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -135,28 +133,13 @@ static int report_all(const struct options *options, struct report *report,
     return code;
 }
 
-/* Of `tls` blocks: can the files be used? */
-static enum err check_certificates(const struct policy_set *set, struct diagnostics *diag)
-{
-    struct tls_clients *clients = NULL;
-    const enum err started = tls_start();
-    if (started != OK)
-        return started;
-    const enum err e = tls_clients_load(set, diag, &clients);
-    tls_clients_free(&clients);
-    tls_stop();
-    return e;
-}
-
 static int check(const struct options *options)
 {
     struct diagnostics diag;
     struct policy_set *set = NULL;
     struct sources sources = {NULL};
     diagnostics_init(&diag);
-    enum err e = policy_set_load(options->paths, options->path_count, &set, &diag);
-    if (e == OK)
-        e = check_certificates(set, &diag);
+    const enum err e = policy_files_load(options->paths, options->path_count, &set, &diag);
     struct report report = {.diag = &diag,
                             .sources = &sources,
                             .policies = set ? set->document_count : 0,

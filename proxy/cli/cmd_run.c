@@ -1,7 +1,18 @@
 /* cmd_run.c - see cmd_run.h. */
 #include "cli/cmd_run.h"
 
+#include "cli/default_policy.h"
 #include "cli/demo.h"
+#include "cli/policy_files.h"
+#include "cli/report.h"
+#include "cli/run_child.h"
+#include "cli/run_environment.h"
+#include "cli/run_options.h"
+#include "cli/run_proxy.h"
+#include "cli/run_signals.h"
+#include "cli/run_targets.h"
+#include "cli/terminal.h"
+#include "config/load.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,59 +20,159 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2 };
+#define SHOWN_TARGETS 6
 
-static const char help[] =
-    "Usage: outrigger run --demo [--once | --stay]\n"
-    "\n"
-    "Starts the proxy, a built-in upstream that fails for a while, and a load on it, and\n"
-    "tells what happens: the circuit breaker opens, calls are refused by name, probes go\n"
-    "out, it closes. Then it prints three curl lines to try things by hand, and runs on\n"
-    "until Ctrl-C. Nothing else on this machine is touched: free ports of 127.0.0.1, and a\n"
-    "temporary folder.\n"
-    "\n"
-    "  --demo     the demo\n"
-    "  --once     end after the story (what happens anyway when stdout is no terminal)\n"
-    "  --stay     run on after the story, terminal or not\n"
-    "  --help     this text\n"
-    "\n"
-    "NO_COLOR is respected. Exit code: 0 the story was told, 1 it did not come about, 2 bad\n"
-    "usage or the proxy did not start.\n"
-    "\n"
-    "Example:\n"
-    "  $ outrigger run --demo\n";
+enum { EXIT_NOT_STARTED = 2 };
 
-static int usage(const char *problem, const char *what)
+struct run {
+    struct run_options options;
+    struct run_targets targets;
+    struct run_signals signals;
+    struct run_proxy proxy;
+    struct run_child child;
+    size_t policies;
+    size_t warnings;
+};
+
+/* ---- the files ---- */
+
+static int fail(enum err e)
 {
-    fprintf(stderr, "outrigger run: %s%s\nTry: outrigger run --demo   (or: outrigger run --help)\n",
-            problem, what);
-    return EXIT_USAGE;
+    fprintf(stderr, "outrigger run: the proxy could not be set up: %s\n", err_text(e));
+    return EXIT_NOT_STARTED;
+}
+
+static int tell_findings(const struct diagnostics *diag)
+{
+    struct sources sources = {NULL};
+    const struct report report = {
+        .diag = diag, .sources = &sources, .has_colour = terminal_has_colour(stderr)};
+    report_pretty(&report, stderr);
+    sources_fini(&sources);
+    fprintf(stderr, "outrigger run: nothing was started: mend the files named above\n");
+    return EXIT_NOT_STARTED;
+}
+
+/* What we need of the files, before anything is started; an exit code, or 0. */
+static int read_files(struct run *run)
+{
+    struct policy_set *set = NULL;
+    struct diagnostics diag;
+    int code = 0;
+    diagnostics_init(&diag);
+    const enum err e =
+        run->options.path_count > 0
+            ? policy_files_load(run->options.paths, run->options.path_count, &set, &diag)
+            : policy_set_load_text("default.yaml", default_policy, sizeof default_policy - 1, &set,
+                                   &diag);
+    if (e == OK && run->options.path_count > 0 && set->file_count == 0) {
+        fprintf(stderr, "outrigger run: there is no *.yaml file in %s\n", run->options.paths[0]);
+        code = EXIT_NOT_STARTED;
+    } else if (e == OK) {
+        run_targets_init(&run->targets, set);
+        run->policies = set->document_count;
+        run->warnings = diag.warnings;
+    } else {
+        code = diag.count > 0 ? tell_findings(&diag) : fail(e);
+    }
+    policy_set_unref(&set);
+    diagnostics_fini(&diag);
+    return code;
+}
+
+/* ---- life ---- */
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void say_what_is_set_up(const struct run *run)
+{
+    const struct run_targets *targets = &run->targets;
+    if (run->options.is_quiet)
+        return;
+    fprintf(stderr, "outrigger run: ");
+    if (run->options.path_count == 0)
+        fprintf(stderr, "the default policy");
+    else
+        fprintf(stderr, "%zu %s", run->policies, run->policies == 1 ? "policy" : "policies");
+    fprintf(stderr, "; proxy http://%s:%u, admin http://%s:%u, log %s\n", targets->host,
+            run->proxy.outbound, targets->host, run->proxy.admin, run->proxy.log);
+    for (size_t i = 0; i < targets->count && i < SHOWN_TARGETS; i++)
+        fprintf(stderr, "%s%s=%s -> %s", i ? ", " : "outrigger run: ", targets->items[i].variable,
+                targets->items[i].url, targets->items[i].upstream);
+    if (targets->count > SHOWN_TARGETS)
+        fprintf(stderr, " and %zu more (env | grep OUTRIGGER_)", targets->count - SHOWN_TARGETS);
+    if (targets->count > 0)
+        fprintf(stderr, "\n");
+    if (targets->left_out > 0)
+        fprintf(stderr, "outrigger run: %zu more targets have no port and no variable\n",
+                targets->left_out);
+    if (run->warnings > 0)
+        fprintf(stderr, "outrigger run: %zu warning%s; `outrigger check` with the files tells\n",
+                run->warnings, plural(run->warnings));
+}
+
+static void set_environment(const void *context)
+{
+    const struct run *run = context;
+    run_environment_set(&run->proxy, &run->targets);
+}
+
+static void on_other_child(void *context, pid_t pid, int status)
+{
+    struct run *run = context;
+    run_proxy_note_end(&run->proxy, pid, status);
+}
+
+static int run_command(struct run *run)
+{
+    int code = run_proxy_start(&run->proxy, &run->signals);
+    if (code == 0) {
+        say_what_is_set_up(run);
+        const int problem =
+            run_child_start(&run->child, &run->signals, run->options.command, set_environment, run);
+        if (problem == 0)
+            code = run_child_wait(&run->child, on_other_child, run);
+        else
+            code = fail(err_from_errno(problem));
+    }
+    run_proxy_stop(&run->proxy);
+    return code;
+}
+
+static int run_with_proxy(struct run *run)
+{
+    int code = read_files(run);
+    if (code != 0)
+        return code;
+    run_signals_take(&run->signals); /* from here on there is something to clean up */
+    const enum err e = run_proxy_init(&run->proxy, &run->options, &run->targets);
+    code = e == OK ? run_command(run) : fail(e);
+    run_proxy_fini(&run->proxy);
+    return code;
+}
+
+static int run_demo(const struct run_options *options)
+{
+    const bool is_terminal = isatty(STDOUT_FILENO) == 1;
+    const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return demo_run(&(struct demo_options){
+        .stays = options->is_stay || (is_terminal && !options->is_once),
+        .has_colour =
+            is_terminal && !(no_color && *no_color) && terminal && strcmp(terminal, "dumb") != 0,
+    });
 }
 
 int cmd_run(int argc, char **argv)
 {
-    bool is_terminal = isatty(STDOUT_FILENO) == 1;
-    const char *no_color = getenv("NO_COLOR");
-    const char *terminal = getenv("TERM");
-    struct demo_options options = {
-        .stays = is_terminal,
-        .has_colour =
-            is_terminal && !(no_color && *no_color) && terminal && strcmp(terminal, "dumb") != 0,
-    };
-    bool is_demo = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (strcmp(argv[i], "--demo") == 0)
-            is_demo = true;
-        else if (strcmp(argv[i], "--once") == 0)
-            options.stays = false;
-        else if (strcmp(argv[i], "--stay") == 0)
-            options.stays = true;
-        else
-            return usage("unknown argument: ", argv[i]);
-    }
-    return is_demo ? demo_run(&options) : usage("say what to run: --demo", "");
+    struct run *run = calloc(1, sizeof *run);
+    if (run == NULL)
+        return fail(ERR_NO_MEMORY);
+    int code = run_options_read(&run->options, argc, argv);
+    if (code < 0)
+        code = run->options.is_demo ? run_demo(&run->options) : run_with_proxy(run);
+    free(run);
+    return code;
 }

@@ -9,8 +9,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,13 +39,6 @@ static const char demo_rules[] =
     "      matches: [{path: {type: Exact, value: /limited}}]\n"
     "      rateLimit: {requests: 3, interval: 10s}\n";
 
-static const char *const files[] = {"proxy.yaml", "demo.yaml", "log"};
-
-static void path_in(const struct demo_stage *stage, const char *name, char out[DEMO_PATH_SIZE + 16])
-{
-    snprintf(out, DEMO_PATH_SIZE + 16, "%s/%s", stage->folder, name);
-}
-
 /* `wanted` where nobody listens there, else one that the system picks. */
 static uint16_t free_port(uint16_t wanted)
 {
@@ -69,47 +60,31 @@ static uint16_t free_port(uint16_t wanted)
     return address.sin_port ? ntohs(address.sin_port) : wanted;
 }
 
-static enum err write_file(const struct demo_stage *stage, const char *name, const char *text,
-                           const char *more)
-{
-    char path[DEMO_PATH_SIZE + 16];
-    path_in(stage, name, path);
-    FILE *file = fopen(path, "we");
-    if (!file)
-        return err_from_errno(errno);
-    bool is_written = fputs(text, file) >= 0 && fputs(more, file) >= 0;
-    return fclose(file) == 0 && is_written ? OK : ERR_SYSTEM;
-}
-
 enum err demo_stage_init(struct demo_stage *stage, uint16_t upstream)
 {
-    const char *base = getenv("TMPDIR");
     char config[1024];
     *stage = (struct demo_stage){.listen = free_port(LISTEN_PORT),
                                  .outbound = free_port(OUTBOUND_PORT),
                                  .admin = free_port(ADMIN_PORT)};
-    snprintf(stage->folder, sizeof stage->folder, "%s/outrigger-demo-XXXXXX",
-             base && *base ? base : "/tmp");
-    if (!mkdtemp(stage->folder)) {
-        stage->folder[0] = '\0';
-        return err_from_errno(errno);
-    }
+    enum err e = run_folder_init(&stage->folder, "demo");
+    if (e)
+        return e;
     snprintf(config, sizeof config, proxy_config, stage->outbound, stage->listen, upstream,
              stage->admin);
-    enum err e = write_file(stage, "proxy.yaml", config, "");
-    return e ? e : write_file(stage, "demo.yaml", default_policy, demo_rules);
+    e = run_folder_write(&stage->folder, "proxy.yaml", config, "");
+    return e ? e : run_folder_write(&stage->folder, "demo.yaml", default_policy, demo_rules);
 }
 
 enum err demo_stage_spawn(struct demo_stage *stage, uv_loop_t *loop, uv_exit_cb on_exit,
                           void *context)
 {
-    char log[DEMO_PATH_SIZE + 16];
-    path_in(stage, "log", log);
+    char log[RUN_PATH_MAX];
+    run_folder_path(&stage->folder, "log", log);
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_from_errno(errno);
     char command[] = "outrigger", proxy[] = "proxy", flag[] = "-c";
-    char *arguments[] = {command, proxy, flag, stage->folder, NULL};
+    char *arguments[] = {command, proxy, flag, stage->folder.path, NULL};
     uv_stdio_container_t stdio[] = {
         {.flags = UV_IGNORE},
         {.flags = UV_INHERIT_FD, .data.fd = fd},
@@ -130,24 +105,12 @@ enum err demo_stage_spawn(struct demo_stage *stage, uv_loop_t *loop, uv_exit_cb 
 
 void demo_stage_show_log(const struct demo_stage *stage)
 {
-    char path[DEMO_PATH_SIZE + 16], line[4096];
-    path_in(stage, "log", path);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file))
-        fputs(line, stderr);
-    if (file)
-        fclose(file);
+    char log[RUN_PATH_MAX];
+    run_folder_path(&stage->folder, "log", log);
+    run_log_show(log);
 }
 
 void demo_stage_fini(struct demo_stage *stage)
 {
-    char path[DEMO_PATH_SIZE + 16];
-    if (!stage->folder[0])
-        return;
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        path_in(stage, files[i], path);
-        unlink(path);
-    }
-    rmdir(stage->folder);
-    stage->folder[0] = '\0';
+    run_folder_remove(&stage->folder);
 }

@@ -7,15 +7,14 @@
 #define OUTRIGGER_CLI_DEMO_STAGE_H
 
 #include "base/err.h"
+#include "cli/run_folder.h"
 
 #include <stdint.h>
 #include <uv.h>
 
-#define DEMO_PATH_SIZE 256
-
 struct demo_stage {
-    char folder[DEMO_PATH_SIZE]; /* "" when there is none */
-    uint16_t listen;             /* where the app would call */
+    struct run_folder folder;
+    uint16_t listen; /* where the app would call */
     uint16_t outbound;
     uint16_t admin;
     uv_process_t child;
