@@ -183,6 +183,15 @@ def pair(peer):
 
 
 @pytest.fixture
+def two():
+    """Two upstreams."""
+    made = [Upstream(), Upstream()]
+    yield made
+    for upstream in made:
+        upstream.close()
+
+
+@pytest.fixture
 def many(names):
     """many(count): upstreams behind one name."""
     made = []

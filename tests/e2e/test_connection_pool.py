@@ -5,18 +5,10 @@ import threading
 
 import pytest
 
-from harness.upstream import Upstream, head
+from harness.upstream import head
 from harness.waiting import slack, stays, wait_until
 
 TARGET = "payments.example:80"
-
-
-@pytest.fixture
-def two():
-    made = [Upstream(), Upstream()]
-    yield made
-    for upstream in made:
-        upstream.close()
 
 
 def both(two):

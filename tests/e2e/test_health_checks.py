@@ -2,19 +2,11 @@
 
 import pytest
 
-from harness.upstream import Upstream, answer, hang
+from harness.upstream import answer, hang
 from harness.waiting import slack, stays, wait_until
 
 TARGET = "payments.example:80"
 FAST = "interval: 100ms, timeout: 100ms, unhealthyThreshold: 2, healthyThreshold: 2"
-
-
-@pytest.fixture
-def two():
-    made = [Upstream(), Upstream()]
-    yield made
-    for upstream in made:
-        upstream.close()
 
 
 @pytest.fixture
