@@ -6,6 +6,7 @@
 #include "admin/control.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "config/load.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -301,6 +302,7 @@ static int run(struct process *process, struct snapshot *snapshot)
     if (log_start(STDERR_FILENO) != OK)
         fprintf(stderr, "outrigger proxy: no thread for the log; lines are written by the loop\n");
     say_started(process);
+    pages_give_back();
     loop_run(process->loop);
     code = 0;
 out:
