@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness.h2_upstream import RawUpstream  # noqa: E402 (after the path)
+from harness.interception import INIT, OUTBOUND, PROXY_UID  # noqa: E402
 from harness.names import Many, NameServer  # noqa: E402
 from harness.netns import Namespaces, NoNamespaces  # noqa: E402
 from harness.proxy import Proxy, sanitizer_env  # noqa: E402
@@ -189,6 +190,40 @@ def two():
     yield made
     for upstream in made:
         upstream.close()
+
+
+@pytest.fixture
+def app(pair):
+    """The test itself is where the app is: its proxy is, and what it asks of it."""
+    with pair.app.inside():
+        yield pair.app
+
+
+@pytest.fixture
+def serve(pair):
+    """serve(Kind, ...): a server in the other namespace, on all of its addresses or on the one given."""
+    made = []
+
+    def start(kind, *args, host=None, **how):
+        with pair.server.inside():
+            made.append(kind(*args, host=host or pair.server.ipv4, **how))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def redirected(app, make_proxy):
+    """redirected(policy): the proxy, and the rules in force."""
+
+    def run(policy=None, spec=""):
+        proxy = make_proxy(None, policy, spec=f"{OUTBOUND}\n{spec}").start()
+        app.run([INIT, "--uid", PROXY_UID], check=True)
+        return proxy
+
+    return run
 
 
 @pytest.fixture

@@ -7,16 +7,13 @@ import time
 
 import pytest
 
-from harness.proxy import BINARY
 from harness.grpc_peer import GrpcServer
+from harness.interception import APP_UID
 from harness.tcp import Echo
 from harness.tls import Authority, server_context
 from harness.upstream import Upstream, answer
 from harness.waiting import slack, wait_until
 
-INIT = pathlib.Path(BINARY).with_name("outrigger-init")
-APP_UID, PROXY_UID = 1000, 0
-OUTBOUND = 'outbound: {listen: ["127.0.0.1:15001", "[::1]:15001"]}'
 TALK = """
 import socket, ssl, sys
 host, port, first = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode().decode("unicode_escape").encode("latin-1")
@@ -28,40 +25,6 @@ with socket.create_connection((host, port), timeout=20) as line:
     line.settimeout(20)
     sys.stdout.buffer.write(line.recv(65536))
 """
-
-
-@pytest.fixture
-def app(pair):
-    """The test itself is where the app is: its proxy is, and what it asks of it."""
-    with pair.app.inside():
-        yield pair.app
-
-
-@pytest.fixture
-def serve(pair):
-    """serve(Kind, ...): a server in the other namespace, on all of its addresses or on the one given."""
-    made = []
-
-    def start(kind, *args, host=None, **how):
-        with pair.server.inside():
-            made.append(kind(*args, host=host or pair.server.ipv4, **how))
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.close()
-
-
-@pytest.fixture
-def redirected(app, make_proxy):
-    """redirected(policy): the proxy, and the rules in force."""
-
-    def run(policy=None, spec=""):
-        proxy = make_proxy(None, policy, spec=f"{OUTBOUND}\n{spec}").start()
-        app.run([INIT, "--uid", PROXY_UID], check=True)
-        return proxy
-
-    return run
 
 
 def curl(app, url, *words):
