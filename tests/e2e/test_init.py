@@ -240,6 +240,7 @@ def test_removal_is_harmless_where_there_are_no_rules(pair, rules):
     assert rules() == ""
 
 
+@pytest.mark.usefixtures("open_checkout")
 def test_a_dry_run_changes_nothing_and_needs_no_privilege(pair, rules):
     done = init(pair, "--dry-run", *LISTS, uid=NOBODY)
     assert (done.returncode, done.stderr) == (0, "")
@@ -326,6 +327,7 @@ def test_a_pod_without_net_admin_hears_of_it(pair, peer, capable, rules):
     assert rules() == ""
 
 
+@pytest.mark.usefixtures("open_checkout")
 def test_without_the_capability_it_says_what_is_missing(pair, rules):
     done = init(pair, uid=NOBODY)
     assert (done.returncode, done.stdout) == (1, "")
@@ -333,6 +335,7 @@ def test_without_the_capability_it_says_what_is_missing(pair, rules):
     assert rules() == ""
 
 
+@pytest.mark.usefixtures("open_checkout")
 def test_in_a_namespace_of_ones_own_nobody_needs_to_be_root(pair, peer):
     there = subprocess.run(["unshare", "-Urn", "true"], user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True)
     if there.returncode != 0:

@@ -14,13 +14,15 @@ from harness.redis import Redis
 from harness.upstream import Upstream, answer
 from harness.waiting import slack, stays, wait_until
 
+pytestmark = pytest.mark.usefixtures("open_checkout")
+
 UNLISTED = 7001  # not in opaquePorts
 PATIENT = "detectTimeout: 60s"  # whoever waited for it would be seen
 PEOPLE = 1000  # in a pipeline of Redis
 
 
 @pytest.fixture(scope="session")
-def data(peer):
+def data(open_checkout, peer):
     with cluster(peer("initdb")) as folder:
         yield folder
 
