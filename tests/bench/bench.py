@@ -4,8 +4,8 @@ Method. Every contender runs on one core, the load generator and the upstream on
 visits all of them in random order with a burst of load each. CPU per call is the change of /proc/PID/task/*/schedstat
 over the calls of the burst; the ratio to HAProxy is taken within the cycle; the figures are medians and quartiles
 over the cycles. Absolute numbers differ from machine to machine (and by a fifth from hour to hour), ratios hardly do.
-bench_h1.py (HTTP/1.1, what is run by default), bench_h2.py (gRPC) and bench_tls.py (TLS to upstreams) say what is
-measured.
+bench_h1.py (HTTP/1.1, what is run by default), bench_h2.py (gRPC), bench_tcp.py (tunnels) and bench_tls.py (TLS to
+upstreams) say what is measured.
 """
 
 import argparse
@@ -21,19 +21,20 @@ import tempfile
 
 import bench_h1
 import bench_h2
+import bench_tcp
 import bench_tls
 from contenders import BUILD, ROOT, versions
 from measure import judge, progress, tell_gates
 
 RESULTS = BUILD / "bench"
-SUITES = {"h1": bench_h1, "h2": bench_h2, "tls": bench_tls}
+SUITES = {"h1": bench_h1, "h2": bench_h2, "tcp": bench_tcp, "tls": bench_tls}
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.split("\n")[0],
                                      epilog="example: ./dev bench --cycles 3 --rate-runs 2   (a quick look)")
     parser.add_argument("suite", nargs="?", choices=SUITES, default="h1",
-                        help="HTTP/1.1 calls, gRPC calls, or TLS to the upstream (h1)")
+                        help="HTTP/1.1 calls, gRPC calls, tunnels, or TLS to the upstream (h1)")
     parser.add_argument("--cycles", type=int, default=8, help="cycles of bursts (8)")
     parser.add_argument("--burst", type=int, default=1, help="seconds of a burst (1)")
     parser.add_argument("--contenders", default="outrigger,haproxy,nginx,relay", help="who takes part")

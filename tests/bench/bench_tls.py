@@ -23,7 +23,7 @@ import time
 
 from contenders import (BUILD, HAPROXY, HAPROXY_LISTEN, LISTENER, PEERS, POLICY, PROXY_CONFIG, ROOT, Contender,
                         Responder, free_port, free_ports)
-from measure import at_rate, cpu_of, cpu_table, cycles_of, on_core, percentile, pool, progress, quartiles, table
+from measure import MB, at_rate, cpu_of, cpu_table, cycles_of, on_core, percentile, pool, progress, quartiles, table
 
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 from harness.tls import Authority  # noqa: E402 (after the path)
@@ -35,7 +35,6 @@ CHECKED_CALLS = 5
 CIPHERS = {"aes": "ECDHE-ECDSA-AES128-GCM-SHA256", "chacha": "ECDHE-ECDSA-CHACHA20-POLY1305"}
 ROLES = ["full", "resumed", "aes", "chacha", "clear", "plain"]  # what a listener of a contender leads to
 ENCRYPTED = ROLES[:4]
-MB = 1_000_000
 HELD_SECONDS = 60
 AT_ONCE = 32
 WARM_UP = 4

@@ -9,6 +9,7 @@ import sys
 from contenders import PROGRAMS
 
 BASELINE = "haproxy"
+MB = 1_000_000
 
 
 def on_core(core, command, timeout):
@@ -34,8 +35,8 @@ def cpu_of(contender, load):
 
 
 def cycles_of(contenders, burst, cycles, label):
-    """Quartiles of rate, CPU and ratio for each contender; burst(contender) -> (calls per second, CPU us per call)."""
-    figures = {contender.name: {"rate": [], "cpu_us": [], "ratio": []} for contender in contenders}
+    """Quartiles of rate, CPU and their ratios; burst(contender) -> (calls per second, CPU us per call)."""
+    figures = {contender.name: {"rate": [], "rate_ratio": [], "cpu_us": [], "ratio": []} for contender in contenders}
     for cycle in range(-1, cycles):  # the first warms up and is thrown away
         order = random.sample(contenders, len(contenders))
         seen = {contender.name: burst(contender) for contender in order}
@@ -44,6 +45,7 @@ def cycles_of(contenders, burst, cycles, label):
             continue
         for name, (rate, cpu_us) in seen.items():
             figures[name]["rate"].append(rate)
+            figures[name]["rate_ratio"].append(rate / seen[BASELINE][0])
             figures[name]["cpu_us"].append(cpu_us)
             figures[name]["ratio"].append(cpu_us / seen[BASELINE][1])
     return {name: {key: quartiles(values) for key, values in rows.items()} for name, rows in figures.items()}
