@@ -18,15 +18,17 @@
 #include <stdint.h>
 
 struct back;
+struct outbox;
 
 struct back_handler {
     void (*on_connected)(struct back *back);                    /* HTTP/1.1 only */
     void (*on_interim)(struct back *back, struct message *msg); /* 1xx, not 101 */
     void (*on_head)(struct back *back, struct message *msg);    /* spans die with the callback */
-    void (*on_body)(struct back *back, struct span bytes);      /* also a tunnel's bytes */
-    void (*on_end)(struct back *back, struct span trailers);    /* also a tunnel's orderly end */
+    void (*on_body)(struct back *back, struct span bytes);
+    /* also a tunnel's bytes; without .data they are on their way already (outbox_move) */
+    void (*on_end)(struct back *back, struct span trailers); /* also a tunnel's orderly end */
     void (*on_failed)(struct back *back, enum reason reason, const char *detail); /* close it */
-    void (*on_writable)(struct back *back); /* the backlog has gone */
+    void (*on_writable)(struct back *back); /* the backlog has gone; in a tunnel, or some of it */
 };
 
 struct back_class {
@@ -39,6 +41,7 @@ struct back_class {
     void (*start_tunnel)(struct back *back);
     void (*flush)(struct back *back);
     bool (*is_blocked)(const struct back *back);
+    struct outbox *(*outbox)(struct back *back); /* NULL: there is none of its own */
     bool (*is_listening)(const struct back *back);
     bool (*is_unsent)(const struct back *back);
     bool (*has_answered)(const struct back *back);
@@ -101,6 +104,12 @@ static inline bool back_is_blocked(const struct back *back)
 {
     return back->class->is_blocked(back);
 }
+
+static inline struct outbox *back_outbox(struct back *back)
+{
+    return back->class->outbox != NULL ? back->class->outbox(back) : NULL;
+}
+/* In a tunnel: for outbox_pair. NULL when its bytes cannot be moved. */
 
 static inline bool back_is_listening(const struct back *back)
 {

@@ -9,6 +9,7 @@
 #include "codec/h1_scan.h"
 #include "http/message.h"
 #include "net/loop.h"
+#include "net/pipe.h"
 
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ struct codec {
         idle_fronts; /* h1_front.idle_link: callers' connections between requests, oldest first */
     struct header scratch[H1_MAX_HEADERS]; /* of the head being parsed; valid during its callback */
     struct arena_pool chunks;              /* of trailers and requests */
+    struct pipe_pool pipes;                /* of busy tunnels */
 };
 
 void codec_init(struct codec *codec, struct loop *loop);

@@ -27,16 +27,18 @@
 
 struct front;
 struct local_reply;
+struct outbox;
 
 struct front_handler {
     void (*on_request)(struct front *front, struct message *msg); /* spans die with the callback */
     void (*on_bad_request)(struct front *front, enum reason reason, const char *detail);
     /* no request is being served: front_send_reply, then front_finish */
-    void (*on_body)(struct front *front, struct span bytes); /* also a tunnel's bytes */
+    void (*on_body)(struct front *front, struct span bytes);
+    /* also a tunnel's bytes; without .data they are on their way already (outbox_move) */
     void (*on_body_end)(struct front *front,
                         struct span trailers); /* also the end of a tunnel's sending side */
     void (*on_bad_body)(struct front *front, enum reason reason, const char *detail);
-    void (*on_writable)(struct front *front); /* the backlog has gone */
+    void (*on_writable)(struct front *front); /* the backlog has gone; in a tunnel, or some of it */
     void (*on_hangup)(struct front *front);   /* the caller left during a request or tunnel */
     void (*on_preface)(struct front *front); /* HTTP/1.1: the caller speaks HTTP/2; h2_front_take */
     void (*on_opaque)(struct front *front, struct span bytes);
@@ -60,6 +62,7 @@ struct front_class {
     void (*send_fin)(struct front *front);
     void (*flush)(struct front *front);
     bool (*is_blocked)(const struct front *front);
+    struct outbox *(*outbox)(struct front *front); /* NULL: there is none of its own */
     void (*finish)(struct front *front, bool is_last);
     void (*close)(struct front *front, enum stream_ending ending);
 };
@@ -135,6 +138,12 @@ static inline bool front_is_blocked(const struct front *front)
 {
     return front->class->is_blocked(front);
 }
+
+static inline struct outbox *front_outbox(struct front *front)
+{
+    return front->class->outbox != NULL ? front->class->outbox(front) : NULL;
+}
+/* In a tunnel: for outbox_pair. NULL when its bytes cannot be moved. */
 
 static inline void front_finish(struct front *front, bool is_last)
 {

@@ -182,11 +182,16 @@ static void peer_ended(struct h1_back *back)
 static void back_readable(struct h1_back *back)
 {
     struct loop *loop = back->codec->loop;
-    const ssize_t got = stream_recv(&back->stream, loop->read_buffer, LOOP_READ_BYTES);
+    struct outbox *to = inbox_length(&back->in) == 0 ? outbox_way(&back->out) : NULL;
+    const ssize_t got = to != NULL ? outbox_move(to, &back->stream)
+                                   : stream_recv(&back->stream, loop->read_buffer, LOOP_READ_BYTES);
+    outbox_weigh(&back->out, got);
     back->is_drained = got < LOOP_READ_BYTES;
     if (back->distrusted_turn == loop->turns)
         back_failed(back, REASON_CONNECTION_RESET,
                     "the idle connection had ended before the request was sent on it");
+    else if (got > 0 && to != NULL)
+        back->base.handler->on_body(&back->base, span_make(NULL, (size_t)got));
     else if (got > 0)
         received(back, span_make(loop->read_buffer, (size_t)got));
     else if (got == 0)
@@ -231,7 +236,9 @@ static void on_event(struct stream *stream, unsigned flags)
 {
     struct h1_back *back = CONTAINER_OF(stream, struct h1_back, stream);
     if (flags & STREAM_WRITABLE) {
-        if (outbox_resume(&back->out))
+        const uint64_t sent_before = back->out.sent_bytes;
+        const bool is_drained = outbox_resume(&back->out);
+        if (is_drained || (back->state == H1_BACK_TUNNEL && back->out.sent_bytes != sent_before))
             back->base.handler->on_writable(&back->base);
     }
     const bool may_read = back->state != H1_BACK_CLOSED && !back->is_paused && !back->is_read_ended;
@@ -467,6 +474,12 @@ static bool do_is_blocked(const struct back *base)
     return outbox_is_blocked(&((const struct h1_back *)base)->out);
 }
 
+static struct outbox *do_outbox(struct back *base)
+{
+    struct h1_back *back = h1_back_of(base);
+    return back->stream.class == &tcp_class ? &back->out : NULL;
+}
+
 static bool do_is_listening(const struct back *base)
 {
     const struct h1_back *back = (const struct h1_back *)base;
@@ -493,6 +506,7 @@ static const struct back_class h1_back_class = {
     .start_tunnel = do_start_tunnel,
     .flush = do_flush,
     .is_blocked = do_is_blocked,
+    .outbox = do_outbox,
     .is_listening = do_is_listening,
     .is_unsent = do_is_unsent,
     .has_answered = do_has_answered,

@@ -288,8 +288,14 @@ static void caller_left(struct h1_front *front)
 static void front_readable(struct h1_front *front)
 {
     struct loop *loop = front->codec->loop;
-    const ssize_t got = stream_recv(&front->stream, loop->read_buffer, LOOP_READ_BYTES);
-    if (got > 0)
+    struct outbox *to = inbox_length(&front->in) == 0 ? outbox_way(&front->out) : NULL;
+    const ssize_t got = to != NULL
+                            ? outbox_move(to, &front->stream)
+                            : stream_recv(&front->stream, loop->read_buffer, LOOP_READ_BYTES);
+    outbox_weigh(&front->out, got);
+    if (got > 0 && to != NULL)
+        front->handler->on_body(&front->base, span_make(NULL, (size_t)got));
+    else if (got > 0)
         received(front, span_make(loop->read_buffer, (size_t)got));
     else if (got == 0)
         caller_left(front);
@@ -350,9 +356,10 @@ static void on_event(struct stream *stream, unsigned flags)
     if (flags & STREAM_WRITABLE) {
         const uint64_t sent_before = front->out.sent_bytes;
         const bool is_drained = outbox_resume(&front->out);
-        if (front->out.sent_bytes != sent_before)
+        const bool has_sent = front->out.sent_bytes != sent_before;
+        if (has_sent)
             watch_reader(front);
-        if (is_drained)
+        if (is_drained || (has_sent && front->state == H1_FRONT_TUNNEL))
             taken_all(front);
     }
     if (!is_closed(front) && (flags & STREAM_READABLE))
@@ -556,6 +563,12 @@ static bool do_is_blocked(const struct front *base)
     return outbox_is_blocked(&((const struct h1_front *)base)->out);
 }
 
+static struct outbox *do_outbox(struct front *base)
+{
+    struct h1_front *front = h1_front_of(base);
+    return front->stream.class == &tcp_class ? &front->out : NULL;
+}
+
 static void do_close(struct front *base, enum stream_ending ending)
 {
     close_front(h1_front_of(base), ending);
@@ -574,6 +587,7 @@ static const struct front_class h1_front_class = {
     .send_fin = do_send_fin,
     .flush = do_flush,
     .is_blocked = do_is_blocked,
+    .outbox = do_outbox,
     .finish = do_finish,
     .close = do_close,
 };

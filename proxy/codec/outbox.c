@@ -15,12 +15,14 @@ void codec_init(struct codec *codec, struct loop *loop)
     codec->loop = loop;
     list_init(&codec->idle_fronts);
     arena_pool_init(&codec->chunks, 256);
+    pipe_pool_init(&codec->pipes);
 }
 
 void codec_fini(struct codec *codec)
 {
     h2_codec_free(codec);
     arena_pool_fini(&codec->chunks);
+    pipe_pool_fini(&codec->pipes);
 }
 
 void outbox_init(struct outbox *out, struct codec *codec, struct stream *stream,
@@ -43,6 +45,7 @@ static void uncork(struct outbox *out)
 void outbox_fini(struct outbox *out)
 {
     uncork(out);
+    outbox_part(out);
     free(out->backlog);
     out->backlog = NULL;
     out->start = out->end = out->capacity = 0;
@@ -191,6 +194,10 @@ bool outbox_resume(struct outbox *out)
 {
     if (out->is_failed || !outbox_is_blocked(out))
         return false;
+    if (out->pipe != NULL && !outbox_drain(out))
+        return false;
+    if (out->start == out->end)
+        return true;
     const ssize_t sent = stream_send(out->stream, out->backlog + out->start, out->end - out->start);
     if (sent == STREAM_FAILED) {
         outbox_fail(out);

@@ -1,6 +1,7 @@
 /* tunnel.c - see tunnel.h. */
 #include "request/tunnel.h"
 
+#include "codec/outbox.h"
 #include "request/connection.h"
 
 /* A CONNECT may carry HTTP/2 in clear text (gRPC clients do so behind a forward proxy): then its
@@ -45,6 +46,12 @@ static void sniff_end(struct request *request)
         wheel_clear(request->proxy->loop->wheel, &sniff->timer);
 }
 
+/* From here on long runs of bytes need not come by us, see codec/outbox.h. */
+static void join(struct request *request)
+{
+    outbox_pair(front_outbox(request->front), back_outbox(request->attempt.back));
+}
+
 /* Bytes like any: what was held back goes first. */
 static void sniff_pass(struct request *request)
 {
@@ -56,6 +63,8 @@ static void sniff_pass(struct request *request)
     back_send_raw(back, span_make(sniff->held, sniff->length));
     back_flush(back);
     back_resume(back);
+    if (request->front != NULL)
+        join(request);
 }
 
 static void on_silence(struct timer *timer, mono_ns now)
@@ -144,6 +153,8 @@ void tunnel_begin(struct request *request)
     tell_caller(request);
     back_start_tunnel(request->attempt.back);
     sniff_begin(request);
+    if (request->sniff == NULL)
+        join(request);
     front_read_body(request->front, true);
 }
 
@@ -170,7 +181,8 @@ void tunnel_up(struct request *request, struct span bytes)
     call_touch(&request->call, request->proxy->loop->now);
     if (back == NULL)
         return;
-    back_send_raw(back, bytes);
+    if (bytes.data != NULL)
+        back_send_raw(back, bytes);
     back_flush(back);
     if (back_is_blocked(back))
         front_read_body(request->front, false);
@@ -194,6 +206,9 @@ void tunnel_up_end(struct request *request)
 
 void tunnel_up_go_on(struct request *request)
 {
+    call_touch(&request->call, request->proxy->loop->now);
+    if (request->attempt.back != NULL && back_is_blocked(request->attempt.back))
+        return;
     if (request->is_tunnel_up_done) {
         pass_up_end(request);
         over(request);
@@ -209,7 +224,8 @@ void tunnel_down(struct request *request, struct span bytes)
     call_touch(&request->call, now);
     request->bytes_out += bytes.len;
     metrics_count_tunnel_bytes(request_destination(request)->metrics, TUNNEL_DOWN, bytes.len);
-    front_send_raw(request->front, bytes);
+    if (bytes.data != NULL)
+        front_send_raw(request->front, bytes);
     front_flush(request->front);
     if (front_is_blocked(request->front))
         back_pause(request->attempt.back);
@@ -231,6 +247,8 @@ void tunnel_down_end(struct request *request)
 void tunnel_down_go_on(struct request *request)
 {
     call_touch(&request->call, request->proxy->loop->now);
+    if (request->front != NULL && front_is_blocked(request->front))
+        return;
     if (request->is_tunnel_down_done)
         pass_down_end(request);
     else if (request->attempt.back != NULL)

@@ -17,11 +17,11 @@ void tunnel_begin(struct request *request);
 void tunnel_up(struct request *request, struct span bytes);
 void tunnel_up_end(struct request *request);
 void tunnel_up_go_on(struct request *request);
-/* From the caller: bytes, its end; the upstream takes bytes again. */
+/* From the caller: bytes, its end; the upstream takes bytes again, maybe not yet enough. */
 
 void tunnel_down(struct request *request, struct span bytes);
 void tunnel_down_end(struct request *request);
 void tunnel_down_go_on(struct request *request);
-/* From the upstream: bytes, its end; the caller takes bytes again. */
+/* From the upstream: bytes, its end; the caller takes bytes again, maybe not yet enough. */
 
 #endif

@@ -162,6 +162,75 @@ def test_bytes_are_counted(tcp):
         assert proxy.metrics().sum("outrigger_tunnel_bytes_total", direction="down") == 1000
 
 
+PATTERN = b"".join(number.to_bytes(8, "big") for number in range(512 * 1024))
+
+
+def test_long_runs_stay_whole_and_counted_when_more_readers_are_slow_than_there_are_pipes(tcp):
+    proxy = tcp()
+    lines = [Line(proxy.port) for _ in range(20)]
+    senders = [threading.Thread(target=lambda line=line: (line.send(PATTERN), line.end())) for line in lines]
+    for sender in senders:
+        sender.start()
+    time.sleep(0.3)  # the buffers of all of them are full
+    for line in lines:
+        data = bytearray()
+        while more := line.socket.recv(65536):
+            data += more
+        assert data == PATTERN
+        line.close()
+    for sender in senders:
+        sender.join(slack(10))
+    for direction in ("up", "down"):
+        wait_until(lambda: proxy.metrics().sum("outrigger_tunnel_bytes_total", direction=direction)
+                   == len(lines) * len(PATTERN))
+
+
+def test_a_reader_that_stops_stops_the_sender(tcp, echo):
+    proxy = tcp()
+    with Line(proxy.port) as line:
+        line.socket.settimeout(slack(1))
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 2**30:
+                sent += line.socket.send(PATTERN)
+        assert sent < 128 * 2**20, "what sockets and a pipe hold"
+        line.socket.settimeout(slack(10))
+        line.end()
+        left = sent
+        while more := line.socket.recv(2**20):
+            left -= len(more)
+        assert left == 0
+
+
+def test_a_slow_reader_is_not_idle(tcp):
+    with Line(tcp("timeouts: {idle: 1s}").port) as line:
+        sender = threading.Thread(target=lambda: (line.send(PATTERN), line.end()))
+        sender.start()
+        data = bytearray()
+        while more := line.socket.recv(65536):
+            data += more
+            time.sleep(0.04)
+        sender.join(slack(10))
+        assert data == PATTERN
+
+
+def test_a_caller_that_leaves_within_a_long_run_is_told_to_the_upstream(tcp, echo):
+    proxy = tcp()
+    for _ in range(40):  # more than there are pipes: each must come back
+        line = Line(proxy.port)
+        line.socket.settimeout(slack(0.05))
+        with pytest.raises(TimeoutError):
+            while True:
+                line.socket.send(PATTERN)
+        line.close()
+    wait_until(lambda: echo.open_connections == 0)
+    with Line(proxy.port) as line:
+        sender = threading.Thread(target=lambda: (line.send(PATTERN), line.end()))
+        sender.start()
+        assert line.read_all() == PATTERN
+        sender.join(slack(10))
+
+
 def test_tls_is_the_apps_own(make_proxy, echo):
     proxy = make_proxy(echo.address, "protocol: tcp\ntls: {}").launch()
     assert proxy.wait_exit(slack(10)) == 2
