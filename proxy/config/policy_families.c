@@ -430,7 +430,8 @@ static const struct field bulkhead_fields[] = {
      .preset = "unlimited",
      .words = unlimited_words,
      .unit = "tunnels",
-     .doc = "WebSocket, CONNECT and TCP connections open at the same time"},
+     .doc = "WebSocket, CONNECT and TCP connections open at the same time; one whose app has gone "
+            "counts until its server has ended it, too, or timeouts.idle has"},
     {.name = "maxStreams",
      .type = FIELD_COUNT,
      FIELD_AT(struct bulkhead_config, max_streams),
