@@ -131,7 +131,8 @@ def test_a_cut_answer_of_an_http_2_upstream_is_a_reset_in_http_2(make_proxy, h2_
 
     h2_upstream.plan(resets)
     response = call(make_proxy(h2_upstream).start())
-    assert (response.status, response.is_complete, response.reset) == (200, False, h2.INTERNAL_ERROR)
+    assert response.status in (200, None)  # the reset may overtake the head here, too
+    assert (response.is_complete, response.reset) == (False, h2.INTERNAL_ERROR)
 
 
 def test_pipelined_calls_keep_their_order_over_an_http_2_upstream(to_h2, h2_upstream):
