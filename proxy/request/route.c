@@ -171,16 +171,21 @@ bool route_is_tcp(const struct entrance *entrance)
     return is_tcp(entrance->proxy, host, port, entrance->protocol);
 }
 
-bool route_is_opaque(const struct proxy *proxy, const struct address *address)
+bool route_is_opaque_port(const struct proxy *proxy, uint16_t port)
 {
     const struct port_list *ports = &proxy->snapshot->set->proxy.opaque_ports;
-    const uint16_t port = address_port(address);
-    char host[ADDRESS_TEXT_BYTES];
     for (size_t i = 0; i < ports->count; i++)
         if (ports->items[i] == port)
             return true;
+    return false;
+}
+
+bool route_is_opaque(const struct proxy *proxy, const struct address *address)
+{
+    const uint16_t port = address_port(address);
+    char host[ADDRESS_TEXT_BYTES];
     address_ip_text(address, host);
-    return is_tcp(proxy, span_of(host), port, PROTOCOL_AUTO);
+    return route_is_opaque_port(proxy, port) || is_tcp(proxy, span_of(host), port, PROTOCOL_AUTO);
 }
 
 /* ---- rules ---- */

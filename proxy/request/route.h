@@ -27,6 +27,9 @@ enum route_http { ROUTE_HTTP1, ROUTE_HTTP2, ROUTE_ALPN };
 bool route_is_our_door(const struct proxy *proxy, const struct address *address);
 /* Would a connection to it come back to us? */
 
+bool route_is_opaque_port(const struct proxy *proxy, uint16_t port);
+/* One of spec.opaquePorts. */
+
 bool route_is_opaque(const struct proxy *proxy, const struct address *address);
 /* Whatever goes there is passed on as it is: spec.opaquePorts, or `protocol: tcp` of a policy for
  * the address. */

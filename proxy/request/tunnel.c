@@ -75,23 +75,13 @@ static void on_silence(struct timer *timer, mono_ns now)
     codec_uncork(&sniff->request->proxy->codec);
 }
 
-static bool is_opaque(const struct request *request)
-{
-    const struct port_list *ports = &request->proxy->snapshot->set->proxy.opaque_ports;
-    const uint16_t port = request_message(request)->port;
-    for (size_t i = 0; i < ports->count; i++)
-        if (ports->items[i] == port)
-            return true;
-    return false;
-}
-
 static void sniff_begin(struct request *request)
 {
     struct proxy *proxy = request->proxy;
     const dur_ns most = proxy->snapshot->set->proxy.detect_timeout;
     const bool may = request->call.facts.is_tunnel && request->front->class->version == 1 &&
                      !request_connection(request)->is_bare;
-    if (!may || most == 0 || is_opaque(request))
+    if (!may || most == 0 || route_is_opaque_port(proxy, request_message(request)->port))
         return;
     struct sniff *sniff = arena_zalloc(&request->arena, sizeof *sniff);
     if (sniff == NULL)

@@ -37,6 +37,13 @@ static void warm_connected(struct back *base)
     pool_keep(warming.pool, &back, &warming.stay);
 }
 
+/* Attack: an endpoint that is down must not be dialled by every sidecar every second. */
+static void pause_longer(struct pool_slot *slot, mono_ns now)
+{
+    slot->warm_pause = dur_min(dur_max(2 * slot->warm_pause, WARM_PAUSE_MIN), WARM_PAUSE_MAX);
+    slot->warm_at = mono_add(now, slot->warm_pause);
+}
+
 static void warm_failed(struct back *base, enum reason reason, const char *detail)
 {
     struct h1_back *back = h1_back_of(base);
@@ -44,8 +51,7 @@ static void warm_failed(struct back *base, enum reason reason, const char *detai
     struct pool_slot *slot = slot_of(back);
     (void)reason;
     (void)detail;
-    slot->warm_pause = dur_min(dur_max(2 * slot->warm_pause, WARM_PAUSE_MIN), WARM_PAUSE_MAX);
-    slot->warm_at = mono_add(now, slot->warm_pause);
+    pause_longer(slot, now);
     forget(base->user);
     h1_back_close(&back);
 }
@@ -71,13 +77,41 @@ static bool warm_one(struct pool *pool, struct endpoint *endpoint, const struct 
     return true;
 }
 
+/* Of these settings: those of others, such as former certificates, serve no call any more. */
+static struct h2_back *find_session(const struct pool_slot *slot, uint64_t settings)
+{
+    LIST_FOREACH (link, &slot->sessions) {
+        struct h2_back *session = CONTAINER_OF(link, struct h2_back, slot_link);
+        if (session->tls_settings == settings)
+            return session;
+    }
+    return NULL;
+}
+
+/* Whether one that was begun has come is seen at the next round. */
 static void warm_session(struct pool *pool, struct endpoint *endpoint, const struct pool_tls *tls)
 {
-    struct h2_back *session;
     struct pool_slot *slot = endpoint->pool;
+    const struct h2_back *known = find_session(slot, tls->settings);
     const struct pool_tls http2 = {tls->client, tls->settings, tls->server_name, TLS_ALPN_HTTP2};
-    if (list_is_empty(&slot->sessions))
-        (void)!pool_session(pool, endpoint, &http2, REPEAT_FREE, 0, &session);
+    struct h2_back *session;
+    if (known != NULL) {
+        slot->warm_pause = h2_back_is_coming(known) ? slot->warm_pause : 0;
+        return;
+    }
+    pause_longer(slot, pool->codec->loop->now);
+    (void)!pool_session(pool, endpoint, &http2, REPEAT_FREE, 0, &session);
+}
+
+static uint32_t count_ready(const struct pool_slot *slot, uint64_t settings, uint32_t wanted)
+{
+    uint32_t count = slot->warming;
+    LIST_FOREACH (link, &slot->idle) {
+        if (count >= wanted)
+            break;
+        count += CONTAINER_OF(link, struct h1_back, pool_link)->tls_settings == settings;
+    }
+    return count;
 }
 
 /* How many connections may still be made; those at the limit are left alone. */
@@ -103,7 +137,7 @@ static void warm_endpoint(struct pool *pool, struct endpoint *endpoint, uint32_t
     }
     const struct pool_tls http1 = {tls->client, tls->settings, tls->server_name, TLS_ALPN_HTTP1};
     left = left < WARM_AT_ONCE ? left : WARM_AT_ONCE;
-    while (left-- > 0 && slot->count + slot->warming < wanted)
+    while (left-- > 0 && count_ready(slot, tls->settings, wanted) < wanted)
         if (!warm_one(pool, endpoint, &http1, stay))
             return;
 }

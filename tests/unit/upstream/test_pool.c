@@ -382,3 +382,29 @@ Test(pool, gives_up_what_is_on_its_way_at_the_end)
     warm(3);
     cr_assert_eq(bench.pool.open_count, 3u);
 }
+
+Test(pool, counts_only_what_serves_calls_as_ready)
+{
+    use_once();
+    CONTAINER_OF(list_first(&bench.pool.idle), struct h1_back, idle_link)->tls_settings = 7;
+    warm(1);
+    cr_assert_eq(bench.pool.open_count, 2u, "the other one is of former settings");
+}
+
+Test(pool, pauses_longer_and_longer_with_connections_that_calls_share_too)
+{
+    use_once();
+    bench.set->speaks_http2 = true;
+    close(bench.wire.listener);
+    bench.wire.listener = -1;
+    mono_ns at = bench.wire.loop->now;
+    for (dur_ns pause = NS_PER_S; pause <= 4 * NS_PER_S; pause *= 2) {
+        warm(1);
+        cr_assert_eq(bench.pool.open_count, 2u);
+        UNTIL(bench.pool.open_count == 1);
+        bench.wire.loop->now = mono_add(at, pause - NS_PER_MS);
+        warm(1);
+        cr_assert_eq(bench.pool.open_count, 1u, "not yet again");
+        at = bench.wire.loop->now = mono_add(at, pause);
+    }
+}
