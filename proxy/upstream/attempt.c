@@ -110,7 +110,13 @@ static struct pool_tls tls_of(const struct attempt *attempt)
     return tls;
 }
 
-#define NO_ROOM "every endpoint has as many connections as connectionPool.maxConnections allows"
+#define NO_ROOM                                                                                    \
+    "every endpoint has as many connections as connectionPool.maxConnections allows: raise it, "   \
+    "or "                                                                                          \
+    "add endpoints"
+#define NOT_WELL                                                                                   \
+    "every endpoint fails its health check, and healthCheck.panic is refuse: "                     \
+    "outrigger_endpoint_healthy and the log say which and why"
 
 static void fail_to_connect(struct attempt *attempt, enum err e)
 {
@@ -238,7 +244,7 @@ static void fail_to_pick(struct attempt *attempt)
     if (is_well && !attempt->search->order.stays)
         fail_to_connect(attempt, ERR_FULL);
     else if (endpoints->balancer.count > 0 && endpoints->refuses_unhealthy)
-        fail_later(attempt, REASON_NO_ENDPOINT, "every endpoint fails its health check");
+        fail_later(attempt, REASON_NO_ENDPOINT, NOT_WELL);
     else
         fail_later(attempt, REASON_NO_ENDPOINT, "no endpoint is left to try");
 }
