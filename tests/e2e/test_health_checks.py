@@ -82,7 +82,7 @@ def test_what_is_no_good_answer_is_named(two, checked, how, reason):
     proxy = checked()
     assert proxy.get().status == 200
     wait_health(proxy, two[0], 0)
-    assert any(event["reason"] == reason for event in changes(proxy))
+    wait_until(lambda: any(event["reason"] == reason for event in changes(proxy)), what=f"{reason} in the log")
 
 
 def test_an_endpoint_that_refuses_connections_is_unhealthy(two, checked):
@@ -154,7 +154,7 @@ def test_a_grpc_server_says_itself_whether_it_serves(make_quotes, make_proxy, se
     for status, reason in ((2, "not_serving"), (1, "serving")):
         quotes.set_health(status, service)
         wait_until(lambda status=status: healthy(proxy, quotes.address) == (1 if status == 1 else 0), timeout=slack(5), what=reason)
-        assert any(event["reason"] == reason for event in changes(proxy))
+        wait_until(lambda: any(event["reason"] == reason for event in changes(proxy)), what=f"{reason} in the log")
 
 
 def test_a_server_without_that_service_is_unhealthy(make_quotes, make_proxy):
