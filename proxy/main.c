@@ -5,6 +5,7 @@
 #include "cli/cmd_run.h"
 #include "cli/cmd_schema.h"
 #include "cli/cmd_simulate.h"
+#include "cli/cmd_wait.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static const struct command commands[] = {
     {"simulate", cmd_simulate, "play policies against an outage, in virtual time"},
     {"explain", cmd_explain,
      "what a code means; or what a call would get, from where, and at worst"},
+    {"wait", cmd_wait, "wait until the proxy takes calls"},
     {"schema", cmd_schema, "print the JSON Schema, or the reference, of policy files"},
 };
 

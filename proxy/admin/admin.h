@@ -1,12 +1,11 @@
 /* admin.h - the HTTP server of the control side (libh2o), on a thread and event loop of its own.
  *
  * What it serves: GET / /metrics /ready /live /policies /circuits /instances /events and POST
- * /circuits/{id};
- * a metrics listener serves GET /metrics /ready /live only. It can neither change nor stall what it
- * shows: counters are read from metric cells, all else is asked of the data loop by an
- * admin_command, which builds the reply and completes it. A loop that does not answer within
- * `loop_limit` costs the requester a 503, nothing else. /live is answered by the admin thread
- * alone: 503 only when the data loop has been stuck for `live_limit`.
+ * /circuits/{id}, /quit; a metrics listener serves GET /metrics /ready /live only. It can neither
+ * change nor stall what it shows: counters are read from metric cells, all else is asked of the
+ * data loop by an admin_command, which builds the reply and completes it. A loop that does not
+ * answer within `loop_limit` costs the requester a 503, nothing else. /live is answered by the
+ * admin thread alone: 503 only when the data loop has been stuck for `live_limit`.
  *
  * Bounds, each against a peer that takes more than its share: `max_connections` at once, one
  * request a connection, `request_limit` from accept to the last byte of the answer (a slow sender
@@ -49,6 +48,7 @@ enum admin_command_kind {
     ADMIN_CIRCUITS,       /* reply: JSON, every breaker */
     ADMIN_INSTANCES,      /* reply: JSON, what every live instance holds */
     ADMIN_CIRCUIT_ACTION, /* `id` and `action`; 200 with what changed, or 404 */
+    ADMIN_QUIT,           /* drain, and end: as SIGTERM does. 202 */
 };
 
 enum admin_action { ADMIN_FORCE_OPEN = 0, ADMIN_CLOSE, ADMIN_DISABLE, ADMIN_RESET };

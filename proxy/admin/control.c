@@ -305,6 +305,15 @@ static void put_ready(struct admin_command *command, const struct proxy *proxy)
             : "{\"ready\":false,\"reason\":\"shutdown\",\"message\":\"the proxy is draining\"}\n");
 }
 
+/* Asked twice, it goes on draining: only a second signal cuts what is left. */
+static void put_quit(struct admin_command *command, struct proxy *proxy)
+{
+    if (proxy_is_ready(proxy))
+        proxy_drain(proxy);
+    command->status = 202;
+    text_put(&command->reply, "{\"draining\":true}\n");
+}
+
 /* ---- slices ---- */
 
 static void visit_target(struct control_work *work, struct target *target)
@@ -418,6 +427,10 @@ static void on_mail(struct mail *mail)
     case ADMIN_PING: admin_command_complete(command); break;
     case ADMIN_READY:
         put_ready(command, control->proxy);
+        admin_command_complete(command);
+        break;
+    case ADMIN_QUIT:
+        put_quit(command, control->proxy);
         admin_command_complete(command);
         break;
     default: start_walk(control, command); break;

@@ -28,6 +28,7 @@ static void serve_circuits(struct admin *admin, h2o_req_t *req, struct span rest
 static void serve_instances(struct admin *admin, h2o_req_t *req, struct span rest);
 static void serve_events(struct admin *admin, h2o_req_t *req, struct span rest);
 static void change_circuit(struct admin *admin, h2o_req_t *req, struct span rest);
+static void quit(struct admin *admin, h2o_req_t *req, struct span rest);
 
 static const struct route routes[] = {
     {"/", "GET", false, serve_index, "this page"},
@@ -44,6 +45,8 @@ static const struct route routes[] = {
      "state transitions as they happen (Server-Sent Events): curl -N"},
     {"/circuits/", "POST", false, change_circuit,
      "/circuits/ID with action=force_open, close, disable or reset: curl -d action=close"},
+    {"/quit", "POST", false, quit,
+     "drain and end, as SIGTERM does: for the last step of a Job: curl -X POST"},
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -274,4 +277,11 @@ static void change_circuit(struct admin *admin, h2o_req_t *req, struct span rest
         return;
     }
     exchange_begin(admin, req, ADMIN_CIRCUIT_ACTION, id, action, answer_json);
+}
+
+static void quit(struct admin *admin, h2o_req_t *req, struct span rest)
+{
+    (void)rest;
+    if (may_change(admin, req))
+        exchange_begin(admin, req, ADMIN_QUIT, NULL, ADMIN_CLOSE, answer_json);
 }

@@ -51,7 +51,9 @@ static struct policy_set *load(const struct options *options)
     struct policy_set *set = NULL;
     struct diagnostics diag;
     diagnostics_init(&diag);
-    enum err e = policy_set_load(options->paths, options->path_count, &set, &diag);
+    enum err e = policy_set_load(
+        &(struct load_sources){.paths = options->paths, .path_count = options->path_count}, &set,
+        &diag);
     if (e) {
         diagnostics_print(&diag, stderr);
         fprintf(stderr, "outrigger explain: %s\n",

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/pages.h"
+#include "cli/proxy_arguments.h"
 #include "config/load.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -21,34 +22,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define PATHS_MAX 64
 #define MAILBOX_CAPACITY 256
 #define LOG_STOP_LIMIT (1 * NS_PER_S)
 #define TOKEN_BYTES 512
 #define SPARE_DESCRIPTORS 64 /* listeners, libraries, logs */
 
-static const char help[] =
-    "Usage: outrigger proxy [-c FILE|DIR]...\n"
-    "\n"
-    "Runs the proxy with the policies of the given files and folders (every *.yaml in them).\n"
-    "Policies are read again when the files change, and on SIGHUP; SIGTERM drains and ends.\n"
-    "\n"
-    "  -c, --config FILE|DIR   may be given several times; none: the defaults\n"
-    "      --dns SERVERS       ask these name servers (\"127.0.0.1:5353\") instead of "
-    "resolv.conf's\n"
-    "  -h, --help              this page\n"
-    "\n"
-    "Example:\n"
-    "  outrigger proxy -c policies/default.yaml\n"
-    "  curl -x http://127.0.0.1:15001 http://localhost:8080/     # a call through it\n"
-    "  curl http://127.0.0.1:15020/metrics                       # what it saw\n"
-    "\n"
-    "Check files first: outrigger check policies/\n";
-
 struct process {
-    const char *paths[PATHS_MAX];
-    size_t path_count;
-    const char *dns;
+    struct proxy_arguments arguments;
     struct loop *loop;
     struct metrics *metrics;
     struct events *events;
@@ -60,39 +40,6 @@ struct process {
     int open_parts; /* mailbox and watch: closed in the loop */
 };
 
-/* ---- options ---- */
-
-static int usage_error(const char *what, const char *argument)
-{
-    fprintf(stderr, "outrigger proxy: %s%s%s\nTry: outrigger proxy --help\n", what,
-            argument ? ": " : "", argument ? argument : "");
-    return 2;
-}
-
-static int read_options(struct process *process, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *option = argv[i];
-        const bool is_config = strcmp(option, "-c") == 0 || strcmp(option, "--config") == 0;
-        const bool is_dns = strcmp(option, "--dns") == 0;
-        if (strcmp(option, "-h") == 0 || strcmp(option, "--help") == 0) {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (!is_config && !is_dns)
-            return usage_error("unknown option", option);
-        if (i + 1 == argc)
-            return usage_error("this option needs a value", option);
-        if (is_config && process->path_count == PATHS_MAX)
-            return usage_error("too many -c options; put the files into one folder", NULL);
-        if (is_config)
-            process->paths[process->path_count++] = argv[++i];
-        else
-            process->dns = argv[++i];
-    }
-    return -1;
-}
-
 /* ---- start ---- */
 
 static struct snapshot *load(const struct process *process)
@@ -101,7 +48,7 @@ static struct snapshot *load(const struct process *process)
     struct tls_clients *tls = NULL;
     struct diagnostics diagnostics;
     diagnostics_init(&diagnostics);
-    enum err e = policy_set_load(process->paths, process->path_count, &set, &diagnostics);
+    enum err e = policy_set_load(&process->arguments.sources, &set, &diagnostics);
     if (e == OK)
         e = tls_clients_load(set, &diagnostics, &tls);
     diagnostics_print(&diagnostics, stderr);
@@ -274,8 +221,9 @@ static int run(struct process *process, struct snapshot *snapshot)
 {
     char why[LISTENER_TEXT_BYTES];
     const struct loop_options loop_options = {.seed = 0};
-    const struct proxy_options options = {
-        .metrics = process->metrics, .events = process->events, .dns_servers = process->dns};
+    const struct proxy_options options = {.metrics = process->metrics,
+                                          .events = process->events,
+                                          .dns_servers = process->arguments.dns};
     bool has_reload = false;
     int code = 2;
 
@@ -290,8 +238,8 @@ static int run(struct process *process, struct snapshot *snapshot)
     if (!start_admin(process))
         goto out;
     has_reload = true;
-    if (reload_start(&process->reload, process->proxy, &process->mailbox, process->paths,
-                     process->path_count) != OK) {
+    if (reload_start(&process->reload, process->proxy, &process->mailbox,
+                     &process->arguments.sources) != OK) {
         fprintf(stderr, "outrigger proxy: no memory to watch the files\n");
         has_reload = false;
         goto out;
@@ -312,8 +260,8 @@ out:
 
 int cmd_proxy(int argc, char **argv)
 {
-    struct process process = {.path_count = 0};
-    const int code = read_options(&process, argc, argv);
+    struct process process = {.loop = NULL};
+    const int code = proxy_arguments_read(&process.arguments, argc, argv);
     if (code >= 0)
         return code;
     signal(SIGPIPE, SIG_IGN);

@@ -141,7 +141,8 @@ static bool load_policies(const char *const *paths, size_t count, struct policy_
 {
     struct diagnostics diag;
     diagnostics_init(&diag);
-    const enum err e = policy_set_load(paths, count, out, &diag);
+    const enum err e =
+        policy_set_load(&(struct load_sources){.paths = paths, .path_count = count}, out, &diag);
     if (e != OK)
         diagnostics_print(&diag, stderr);
     if (e == ERR_NO_MEMORY)

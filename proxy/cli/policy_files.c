@@ -21,6 +21,7 @@ static enum err check_certificates(const struct policy_set *set, struct diagnost
 enum err policy_files_load(const char *const *paths, size_t count, struct policy_set **out,
                            struct diagnostics *diag)
 {
-    const enum err e = policy_set_load(paths, count, out, diag);
+    const enum err e =
+        policy_set_load(&(struct load_sources){.paths = paths, .path_count = count}, out, diag);
     return e == OK ? check_certificates(*out, diag) : e;
 }

@@ -7,6 +7,7 @@
 #include "config/policy_index.h"
 #include "config/policy_schema.h"
 #include "config/proxy_overlay.h"
+#include "config/settings.h"
 #include "config/yaml_tree.h"
 
 #include <dirent.h>
@@ -35,6 +36,10 @@ struct loader {
     struct loaded *first, *last;
     struct loaded_file *first_file, *last_file;
     size_t document_count;
+    struct pod_labels pod_labels;
+    const char *pod_labels_path;
+    struct node *settings; /* a ProxyConfig of what the command line sets; NULL: nothing */
+    bool is_in_defaults;   /* what is read now gives way to what comes later */
     bool has_proxy;
     struct place proxy_place; /* of the first ProxyConfig */
     bool has_overlay;
@@ -45,6 +50,13 @@ struct loader {
 
 /* ---- documents ---------------------------------------------------------------------------- */
 
+static enum document_rank rank_of(const struct loader *loader, const struct document *document)
+{
+    if (loader->is_in_defaults)
+        return DOCUMENT_DEFAULT;
+    return document->selector.is_present ? DOCUMENT_SELECTED : DOCUMENT_PLAIN;
+}
+
 static enum err load_policy(struct loader *loader, struct decoder *decoder, const struct node *root)
 {
     struct loaded *loaded = arena_zalloc(&loader->scratch, sizeof *loaded);
@@ -52,6 +64,9 @@ static enum err load_policy(struct loader *loader, struct decoder *decoder, cons
         return ERR_NO_MEMORY;
     if (!policy_document_decode(decoder, root, &loaded->document))
         return decoder->err;
+    if (!selector_holds(&loaded->document.selector, &loader->pod_labels))
+        return OK;
+    loaded->document.rank = rank_of(loader, &loaded->document);
     if (loader->last)
         loader->last->next = loaded;
     else
@@ -62,13 +77,30 @@ static enum err load_policy(struct loader *loader, struct decoder *decoder, cons
     return OK;
 }
 
+/* The document with what the command line sets laid over it. */
+static const struct node *with_settings(struct loader *loader, struct decoder *decoder,
+                                        const struct node *root)
+{
+    if (loader->settings == NULL)
+        return root;
+    struct node *merged = node_merge(decoder->scratch, root, loader->settings);
+    if (merged == NULL) {
+        decoder->err = ERR_NO_MEMORY;
+        return root;
+    }
+    merged->line = root->line;
+    return merged;
+}
+
 static enum err load_proxy(struct loader *loader, struct decoder *decoder, const struct node *root)
 {
     struct proxy_config proxy;
-    bool is_good = proxy_document_decode(decoder, root, &proxy);
+    const bool is_overlay = proxy_document_is_overlay(root);
+    bool is_good = proxy_document_decode(
+        decoder, is_overlay ? root : with_settings(loader, decoder, root), &proxy);
     if (decoder->err)
         return decoder->err;
-    if (is_good && !loader->has_overlay && proxy_document_is_overlay(root)) {
+    if (is_good && !loader->has_overlay && is_overlay) {
         loader->has_overlay = true;
         loader->overlay = proxy;
         return OK;
@@ -284,23 +316,78 @@ static enum err loader_init(struct loader *loader, struct diagnostics *diag)
     return loader->set ? OK : ERR_NO_MEMORY;
 }
 
-static enum err defaults_load(struct loader *loader)
+static enum err presets_load(struct loader *loader)
 {
     struct decoder decoder;
     decoder_init(&decoder, &loader->set->arena, &loader->scratch, loader->diag, "");
     policy_defaults(&decoder, &loader->set->no_policy);
     if (decoder.err == OK)
-        proxy_document_decode(&decoder, NULL, &loader->set->proxy);
+        proxy_spec_decode(&decoder, NULL, &loader->set->proxy);
     return decoder.err;
 }
 
-/* Files that policies name, of addresses; certificates are the host's matter. */
+/* What the command line sets holds without any ProxyConfig, too; what is wrong with it is said
+ * here, and then it is out of the way. */
+static enum err settings_load(struct loader *loader, const struct load_sources *sources)
+{
+    struct decoder decoder;
+    struct proxy_config proxy;
+    enum err e = settings_parse(&loader->scratch, sources->settings, sources->setting_count,
+                                &loader->settings, loader->diag);
+    if (e != OK || loader->settings == NULL)
+        return e;
+    decoder_init(&decoder, &loader->set->arena, &loader->scratch, loader->diag, SETTINGS_SOURCE);
+    if (proxy_spec_decode(&decoder, node_get(loader->settings, "spec"), &proxy))
+        loader->set->proxy = proxy;
+    else
+        loader->settings = NULL;
+    return decoder.err;
+}
+
+static enum err pod_labels_load(struct loader *loader, const char *path)
+{
+    char *bytes;
+    size_t len;
+    int code;
+    uint32_t line;
+    enum err e = file_read(path, LOAD_MAX_FILE_BYTES, &bytes, &len, &code);
+    if (code != 0) {
+        unreadable(loader, path, code);
+        return OK;
+    }
+    if (e != OK)
+        return e;
+    loader->hash = hash_span(span_make(bytes, len), loader->hash + 1);
+    e = pod_labels_parse(&loader->scratch, span_make(bytes, len), &loader->pod_labels, &line);
+    free(bytes);
+    loader->pod_labels_path = path;
+    if (e != ERR_INVALID)
+        return e;
+    diagnostics_add(loader->diag, DIAG_BAD_VALUE,
+                    (struct place){.file = path, .line = line, .column = 1}, NULL,
+                    "as a downwardAPI volume has them: app=\"web\"", "this is no label of a pod");
+    return OK;
+}
+
+static enum err defaults_load(struct loader *loader, const char *path)
+{
+    loader->is_in_defaults = true;
+    const enum err e = load_path(loader, path);
+    loader->is_in_defaults = false;
+    return e;
+}
+
+/* Files that policies name, of addresses, and of the pod's labels; certificates are the host's
+ * matter. */
 static enum err note_side_files(struct loader *loader)
 {
     struct policy_set *set = loader->set;
     const char **files = arena_alloc(&set->arena, (set->document_count + 1) * sizeof *files);
     if (files == NULL)
         return ERR_NO_MEMORY;
+    if (loader->pod_labels.is_known)
+        files[set->side_file_count++] =
+            loader->pod_labels_path; /* borrowed, as long as the sources */
     for (size_t i = 0; i < set->document_count; i++) {
         const struct discovery_config *discovery = &set->documents[i].discovery;
         if (discovery->path == NULL)
@@ -312,6 +399,17 @@ static enum err note_side_files(struct loader *loader)
     return OK;
 }
 
+/* A default of which the user has made another. */
+static bool has_namesake(const struct loader *loader, const struct loaded *loaded)
+{
+    for (const struct loaded *other = loader->first; other; other = other->next)
+        if (other->document.rank != DOCUMENT_DEFAULT &&
+            strcmp(other->document.name, loaded->document.name) == 0 &&
+            strcmp(other->document.namespace, loaded->document.namespace) == 0)
+            return true;
+    return false;
+}
+
 static enum err set_fill(struct loader *loader)
 {
     struct policy_set *set = loader->set;
@@ -321,6 +419,8 @@ static enum err set_fill(struct loader *loader)
     if (documents == NULL || files == NULL)
         return ERR_NO_MEMORY;
     for (const struct loaded *loaded = loader->first; loaded; loaded = loaded->next) {
+        if (loaded->document.rank == DOCUMENT_DEFAULT && has_namesake(loader, loaded))
+            continue;
         documents[set->document_count] = loaded->document;
         documents[set->document_count].index = (uint32_t)set->document_count;
         set->document_count++;
@@ -369,15 +469,21 @@ static enum err loader_finish(struct loader *loader, enum err e, struct policy_s
     return e;
 }
 
-enum err policy_set_load(const char *const *paths, size_t n, struct policy_set **out,
+enum err policy_set_load(const struct load_sources *sources, struct policy_set **out,
                          struct diagnostics *diag)
 {
     struct loader loader;
     enum err e = loader_init(&loader, diag);
     if (e == OK)
-        e = defaults_load(&loader);
-    for (size_t i = 0; i < n && e == OK; i++)
-        e = load_path(&loader, paths[i]);
+        e = presets_load(&loader);
+    if (e == OK)
+        e = settings_load(&loader, sources);
+    if (e == OK && sources->pod_labels)
+        e = pod_labels_load(&loader, sources->pod_labels);
+    if (e == OK && sources->defaults)
+        e = defaults_load(&loader, sources->defaults);
+    for (size_t i = 0; i < sources->path_count && e == OK; i++)
+        e = load_path(&loader, sources->paths[i]);
     return loader_finish(&loader, e, out);
 }
 
@@ -387,7 +493,7 @@ enum err policy_set_load_text(const char *name, const char *text, size_t len,
     struct loader loader;
     enum err e = loader_init(&loader, diag);
     if (e == OK)
-        e = defaults_load(&loader);
+        e = presets_load(&loader);
     if (e == OK && len > LOAD_MAX_FILE_BYTES)
         diagnostics_add(diag, DIAG_FILE_TOO_LARGE, (struct place){.file = name}, NULL, NULL,
                         "larger than 1 MiB");

@@ -2,7 +2,8 @@
  * reload.
  *
  * Example: struct policy_set *set = NULL; struct diagnostics diag; diagnostics_init(&diag);
- *          if (policy_set_load(paths, n, &set, &diag) != OK) diagnostics_print(&diag, stderr);
+ *          const struct load_sources sources = {.paths = paths, .path_count = n};
+ *          if (policy_set_load(&sources, &set, &diag) != OK) diagnostics_print(&diag, stderr);
  * A folder means every *.yaml in it, sorted by name; names that begin with a dot are skipped (a
  * ConfigMap's `..data`), symlinks are followed. No path at all: the defaults. */
 #ifndef OUTRIGGER_CONFIG_LOAD_H
@@ -18,7 +19,17 @@
 #define LOAD_MAX_FILE_BYTES (1024 * 1024)      /* libyaml takes quadratic time on some inputs */
 #define LOAD_MAX_SET_BYTES (64u * 1024 * 1024) /* all policies of a load, decoded */
 
-enum err policy_set_load(const char *const *paths, size_t n, struct policy_set **out,
+struct load_sources { /* borrowed: must outlive the call */
+    const char *const *paths;
+    size_t path_count;
+    const char *defaults;   /* a file whose policies give way to those of `paths`; NULL: none */
+    const char *pod_labels; /* a file of the downward API (pod_labels.h); NULL: labels are unknown,
+                               and a policy with a selector is left out */
+    const char *const *settings; /* FIELD=VALUE of the ProxyConfig's spec (settings.h) */
+    size_t setting_count;
+};
+
+enum err policy_set_load(const struct load_sources *sources, struct policy_set **out,
                          struct diagnostics *diag) MUST_CHECK;
 /* `*out` holds one reference on OK; warnings may be in `diag` all the same. ERR_INVALID: the files
  * are wrong, `diag` says where; ERR_NOT_FOUND, ERR_ACCESS, ERR_SYSTEM: a path cannot be read (said

@@ -18,6 +18,9 @@ void breaker_finish(struct decoder *decoder, const struct node *node, void *out,
 void outlier_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 /* A cap that is left out is at least what it caps; one that is named below it is an error. */
 
+void selector_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
+/* Keeps matchLabels. */
+
 void discovery_finish(struct decoder *decoder, const struct node *node, void *out, bool is_good);
 /* Reads the file that it names. */
 

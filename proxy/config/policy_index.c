@@ -194,8 +194,12 @@ static bool enter(struct builder *b, struct span host, uint16_t port)
         *slot = (struct host_slot){host, port, b->document, b->target};
         return true;
     }
-    if (slot->document == b->document)
+    if (slot->document == b->document || slot->document->rank > b->document->rank)
         return true;
+    if (slot->document->rank < b->document->rank) {
+        *slot = (struct host_slot){host, port, b->document, b->target};
+        return true;
+    }
     struct place place = target_place(b->document, b->target);
     char at_port[16] = "";
     if (port)

@@ -23,6 +23,7 @@ extern const struct block rate_limit_block;
 extern const struct block outlier_block;
 extern const struct block tls_block;             /* struct tls_config */
 extern const struct block discovery_block;       /* struct discovery_config */
+extern const struct block selector_block;        /* struct selector_config */
 extern const struct block connection_pool_block; /* struct connection_pool_config */
 extern const struct block health_check_block;    /* struct health_check_config */
 extern const struct block load_balancer_block;   /* of a document alone */
@@ -40,6 +41,10 @@ bool policy_document_decode(struct decoder *decoder, const struct node *root,
 
 bool proxy_document_decode(struct decoder *decoder, const struct node *root,
                            struct proxy_config *proxy);
-/* A ProxyConfig; `root` may be NULL: all defaults. */
+/* A ProxyConfig. */
+
+bool proxy_spec_decode(struct decoder *decoder, const struct node *spec,
+                       struct proxy_config *proxy);
+/* One without a document around it; `spec` may be NULL: all defaults. */
 
 #endif

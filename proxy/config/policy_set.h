@@ -15,6 +15,7 @@
 #include "config/discovery_config.h"
 #include "config/protocol.h"
 #include "config/proxy_config.h"
+#include "config/selector_config.h"
 #include "config/tls_config.h"
 #include "policy/health_check.h"
 #include "policy/policy.h"
@@ -62,6 +63,13 @@ struct rule {
                              the document's */
 };
 
+enum document_rank { /* of two documents for one host and port the higher one wins; a tie of one
+                         rank is an error */
+                     DOCUMENT_DEFAULT = 0, /* of `--defaults` */
+                     DOCUMENT_PLAIN,
+                     DOCUMENT_SELECTED, /* its selector names this pod */
+};
+
 struct document {
     const char *name;
     const char *namespace; /* "" = none */
@@ -69,6 +77,8 @@ struct document {
     const char *at; /* "file:line" */
     uint32_t line;
     uint32_t index; /* position in the set */
+    enum document_rank rank;
+    struct selector_config selector;
     enum protocol protocol;
     struct discovery_config discovery;
     struct connection_pool_config connection_pool;

@@ -452,23 +452,40 @@ static void refuse_shared_addresses(struct decoder *decoder, const struct node *
                                   claims[i].node ? &claims[j] : &claims[i]);
 }
 
+static const struct proxy_config unnamed = {
+    .name = "", .at = "", .outbound.is_default = true, .admin.is_default = true};
+
+static bool spec_finish(struct decoder *decoder, const struct node *spec, bool is_good,
+                        struct proxy_config *proxy)
+{
+    if (decoder->err == OK && is_good)
+        refuse_shared_addresses(decoder, spec, proxy);
+    if (proxy->admin.token_file == NULL)
+        proxy->admin.token_file = "";
+    return decoder->err == OK && is_good;
+}
+
 bool proxy_document_decode(struct decoder *decoder, const struct node *root,
                            struct proxy_config *proxy)
 {
-    size_t errors = decoder->diag->errors;
-    *proxy = (struct proxy_config){
-        .name = "", .at = "", .outbound.is_default = true, .admin.is_default = true};
-    const struct block *block = root ? &proxy_document_block : &proxy_spec_block;
-    bool is_good = block_decode(decoder, block, root, true, proxy);
+    const size_t errors = decoder->diag->errors;
+    *proxy = unnamed;
+    const bool is_good = block_decode(decoder, &proxy_document_block, root, true, proxy);
     if (decoder->err)
         return false;
-    if (root)
-        proxy->at = decode_at(decoder, root->line);
-    if (decoder->err == OK && is_good)
-        refuse_shared_addresses(decoder, node_get(root, "spec"), proxy);
-    if (proxy->admin.token_file == NULL)
-        proxy->admin.token_file = "";
-    return decoder->err == OK && is_good && decoder->diag->errors == errors;
+    proxy->at = decode_at(decoder, root->line);
+    return spec_finish(decoder, node_get(root, "spec"), is_good, proxy) &&
+           decoder->diag->errors == errors;
+}
+
+bool proxy_spec_decode(struct decoder *decoder, const struct node *spec, struct proxy_config *proxy)
+{
+    const size_t errors = decoder->diag->errors;
+    const size_t mark = path_push(decoder, "spec");
+    *proxy = unnamed;
+    const bool is_good = block_decode(decoder, &proxy_spec_block, spec, true, proxy);
+    path_pop(decoder, mark);
+    return spec_finish(decoder, spec, is_good, proxy) && decoder->diag->errors == errors;
 }
 
 /* ---- reload ------------------------------------------------------------------------------- */

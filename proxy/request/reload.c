@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "config/load.h"
 
 #include <stdlib.h>
 
@@ -17,7 +16,7 @@ static void *parse(void *context)
     struct reload *reload = context;
     reload->set = NULL;
     reload->tls = NULL;
-    if (policy_set_load(reload->paths, reload->path_count, &reload->set, reload->diagnostics) != OK)
+    if (policy_set_load(reload->sources, &reload->set, reload->diagnostics) != OK)
         reload->set = NULL;
     else if (tls_clients_load(reload->set, reload->diagnostics, &reload->tls) != OK)
         policy_set_unref(&reload->set);
@@ -240,12 +239,12 @@ static void on_change(struct watch *watch)
 }
 
 enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox *mailbox,
-                      const char *const *paths, size_t count)
+                      const struct load_sources *sources)
 {
-    *reload =
-        (struct reload){.proxy = proxy, .mailbox = mailbox, .paths = paths, .path_count = count};
+    *reload = (struct reload){.proxy = proxy, .mailbox = mailbox, .sources = sources};
     watch_side_files(reload);
-    const enum err e = watch_open(&reload->watch, proxy->loop, paths, count, on_change);
+    const enum err e =
+        watch_open(&reload->watch, proxy->loop, sources->paths, sources->path_count, on_change);
     if (e == OK && reload->is_recheck)
         reload_now(reload);
     return e;

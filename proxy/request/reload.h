@@ -7,6 +7,7 @@
 #ifndef OUTRIGGER_REQUEST_RELOAD_H
 #define OUTRIGGER_REQUEST_RELOAD_H
 
+#include "config/load.h"
 #include "net/mailbox.h"
 #include "net/watch.h"
 #include "request/proxy.h"
@@ -23,8 +24,7 @@ struct reload {
         *side_files; /* that policies name: certificates, addresses; NULL: there are none */
     bool is_recheck; /* the files of a new watch are read once more: a change may have come before
                         it */
-    const char *const *paths; /* borrowed */
-    size_t path_count;
+    const struct load_sources *sources; /* borrowed */
     pthread_t thread;
     bool is_running;      /* a parse is on its way */
     bool is_wanted_again; /* something changed meanwhile */
@@ -37,8 +37,8 @@ struct reload {
 };
 
 enum err reload_start(struct reload *reload, struct proxy *proxy, struct mailbox *mailbox,
-                      const char *const *paths, size_t count) MUST_CHECK;
-/* Watches `paths`, which stay the caller's and outlive this. */
+                      const struct load_sources *sources) MUST_CHECK;
+/* Watches the paths of `sources`, which stay the caller's and outlive this. */
 
 void reload_now(struct reload *reload);
 /* SIGHUP. */

@@ -137,3 +137,20 @@ def test_a_listener_to_events_holds_nothing_up(start, upstream):
         terminate(proxy)
         assert proxy.wait_exit() == 0
         assert time.monotonic() - started < slack(0.7)
+
+
+def test_post_quit_drains_and_ends(start, upstream):
+    upstream.on("/slow", answer(200, b"whole", delay=1))
+    proxy = start(spec="drain: {mode: refuse, timeout: 10s}")
+    with proxy.client() as client:
+        client.send(encode("GET", "/slow"))
+        upstream.wait_for(1)
+        assert [proxy.admin("/quit", "POST").status for _ in range(2)] == [202, 202]  # a second one cuts nothing
+        assert client.read_response().body == b"whole"
+    assert proxy.wait_exit() == 0
+
+
+def test_quit_needs_a_post(start):
+    proxy = start()
+    assert proxy.admin("/quit").status == 405
+    assert proxy.is_ready()

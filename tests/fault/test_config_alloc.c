@@ -64,7 +64,8 @@ static enum err load_bad(struct policy_set **set, struct diagnostics *diag)
 
 static enum err load_folder(struct policy_set **set, struct diagnostics *diag)
 {
-    return policy_set_load(folder_paths, 1, set, diag);
+    return policy_set_load(&(struct load_sources){.paths = folder_paths, .path_count = 1}, set,
+                           diag);
 }
 
 static enum err load_once(enum err load(struct policy_set **, struct diagnostics *), size_t n,

@@ -40,7 +40,7 @@ static enum err load_list(const char *list, struct policy_set **out, struct diag
     if (list != NULL)
         write_file(list_path, list);
     diagnostics_init(diag);
-    return policy_set_load(paths, 1, out, diag);
+    return policy_set_load(&(struct load_sources){.paths = paths, .path_count = 1}, out, diag);
 }
 
 static void is_refused(const char *spec, const char *finding)

@@ -52,14 +52,16 @@ TestSuite(load, .init = set_up, .fini = tear_down);
 static enum err load(const char *a, const char *b)
 {
     const char *paths[] = {a, b};
-    enum err e = policy_set_load(paths, b ? 2 : 1, &set, &diag);
+    enum err e = policy_set_load(&(struct load_sources){.paths = paths, .path_count = b ? 2 : 1},
+                                 &set, &diag);
     diagnostics_print(&diag, stderr);
     return e;
 }
 
 Test(load, of_nothing_is_the_defaults)
 {
-    cr_assert_eq(policy_set_load(NULL, 0, &set, &diag), OK);
+    cr_assert_eq(
+        policy_set_load(&(struct load_sources){.paths = NULL, .path_count = 0}, &set, &diag), OK);
     cr_assert(set->document_count == 0 && set->file_count == 0 && set->proxy.outbound.is_default);
 }
 
@@ -181,7 +183,9 @@ Test(load, refuses_more_policies_than_memory_is_set_aside_for)
         write_file(name, text);
         paths[i] = in(name);
     }
-    cr_assert_eq(policy_set_load(paths, 8, &set, &diag), ERR_INVALID);
+    cr_assert_eq(
+        policy_set_load(&(struct load_sources){.paths = paths, .path_count = 8}, &set, &diag),
+        ERR_INVALID);
     diagnostics_print(&diag, stderr);
     cr_assert(diag.errors == 1 && diag.warnings > DIAGNOSTICS_MAX);
     size_t found = 0;
