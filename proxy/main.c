@@ -1,6 +1,7 @@
 /* main.c - `outrigger COMMAND`: one file per command, in cli/. */
 #include "cli/cmd_check.h"
 #include "cli/cmd_explain.h"
+#include "cli/cmd_inject.h"
 #include "cli/cmd_proxy.h"
 #include "cli/cmd_run.h"
 #include "cli/cmd_schema.h"
@@ -24,6 +25,7 @@ static const struct command commands[] = {
     {"simulate", cmd_simulate, "play policies against an outage, in virtual time"},
     {"explain", cmd_explain,
      "what a code means; or what a call would get, from where, and at worst"},
+    {"inject", cmd_inject, "put the proxy into the pods of Kubernetes manifests"},
     {"wait", cmd_wait, "wait until the proxy takes calls"},
     {"schema", cmd_schema, "print the JSON Schema, or the reference, of policy files"},
 };

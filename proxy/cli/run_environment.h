@@ -1,10 +1,8 @@
 /* run_environment.h - the variables by which a command finds the proxy of `outrigger run`.
  *
- * HTTP_PROXY and HTTPS_PROXY in both spellings, grpc_proxy, NODE_USE_ENV_PROXY (Node heeds the
- * others from 22.21 on only with it), OUTRIGGER_PROXY_URL, OUTRIGGER_ADMIN_URL, and the one of each
- * target. NO_PROXY is the user's: where it is not set it becomes our own address, and nothing else:
- * calls to our ports must not go through the proxy (that would be a loop), while those to a target
- * on localhost must. */
+ * Those of config/proxy_variables.h, and the one of each target. NO_PROXY is the user's: where it
+ * is not set it becomes our own address, and nothing else: calls to our ports must not go through
+ * the proxy (that would be a loop), while those to a target on localhost must. */
 #ifndef OUTRIGGER_CLI_RUN_ENVIRONMENT_H
 #define OUTRIGGER_CLI_RUN_ENVIRONMENT_H
 

@@ -1,7 +1,7 @@
 /* options.c - see options.h. One row of the table per option that takes a value. */
 #include "init/options.h"
 
-#include "init/number.h"
+#include "base/number.h"
 
 #include <stdio.h>
 

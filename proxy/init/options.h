@@ -4,8 +4,8 @@
 #ifndef OUTRIGGER_INIT_OPTIONS_H
 #define OUTRIGGER_INIT_OPTIONS_H
 
-#include "init/cidrs.h"
-#include "init/ports.h"
+#include "base/cidrs.h"
+#include "base/ports.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -21,7 +21,7 @@ MODULES = {
     "upstream": (["base", "http", "net", "codec"], []),
     "request": (["base", "policy", "http", "telemetry", "call", "config", "net", "codec", "upstream"], []),
     "admin": (EVERYTHING, ["h2o.h", "h2o/", "uv.h", "openssl/"]),
-    "inject": (EVERYTHING, ["jansson.h", "uv.h"]),
+    "inject": (["base", "config", "telemetry"], ["jansson.h", "yaml.h"]),
     "sim": (EVERYTHING, []),
     "cli": (EVERYTHING, ["uv.h", "jansson.h"]),
     "main.c": (EVERYTHING, ["uv.h"]),

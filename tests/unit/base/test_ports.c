@@ -1,4 +1,4 @@
-#include "init/ports.h"
+#include "base/ports.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

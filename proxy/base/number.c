@@ -1,5 +1,5 @@
 /* number.c - see number.h. */
-#include "init/number.h"
+#include "base/number.h"
 
 static int digit_of(char c)
 {

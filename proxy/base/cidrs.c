@@ -1,7 +1,7 @@
 /* cidrs.c - see cidrs.h. */
-#include "init/cidrs.h"
+#include "base/cidrs.h"
 
-#include "init/number.h"
+#include "base/number.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

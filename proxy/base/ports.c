@@ -1,7 +1,7 @@
 /* ports.c - see ports.h. */
-#include "init/ports.h"
+#include "base/ports.h"
 
-#include "init/number.h"
+#include "base/number.h"
 
 #define HIGHEST_PORT 65535
 

@@ -2,8 +2,8 @@
  * set of nf_tables takes no overlap, and networks overlap only by one being within the other.
  * Example: struct cidr cidr; if (cidr_parse(SPAN("10.0.0.0/8"), &cidr) == NULL) cidr_set_add(&set,
  * cidr). All zeros is the empty set. Plain values, any thread. */
-#ifndef OUTRIGGER_INIT_CIDRS_H
-#define OUTRIGGER_INIT_CIDRS_H
+#ifndef OUTRIGGER_BASE_CIDRS_H
+#define OUTRIGGER_BASE_CIDRS_H
 
 #include "base/span.h"
 

@@ -1,4 +1,4 @@
-#include "init/number.h"
+#include "base/number.h"
 
 #include <criterion/criterion.h>
 

@@ -2,8 +2,8 @@
  * interval set of nf_tables takes them. Example: struct port_range range; if
  * (port_range_parse(SPAN("9000-9010"), &range) == NULL) port_set_add(&set, range). All zeros is the
  * empty set. Plain values, any thread. */
-#ifndef OUTRIGGER_INIT_PORTS_H
-#define OUTRIGGER_INIT_PORTS_H
+#ifndef OUTRIGGER_BASE_PORTS_H
+#define OUTRIGGER_BASE_PORTS_H
 
 #include "base/span.h"
 

@@ -1,4 +1,4 @@
-#include "init/cidrs.h"
+#include "base/cidrs.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

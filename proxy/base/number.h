@@ -1,7 +1,7 @@
 /* number.h - whole numbers as arguments write them. Example: if (!number_parse(SPAN("15001"), 1,
  * 65535, &port)) refuse(). Pure, any thread. */
-#ifndef OUTRIGGER_INIT_NUMBER_H
-#define OUTRIGGER_INIT_NUMBER_H
+#ifndef OUTRIGGER_BASE_NUMBER_H
+#define OUTRIGGER_BASE_NUMBER_H
 
 #include "base/span.h"
 
