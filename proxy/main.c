@@ -2,6 +2,7 @@
 #include "cli/cmd_check.h"
 #include "cli/cmd_explain.h"
 #include "cli/cmd_inject.h"
+#include "cli/cmd_injector.h"
 #include "cli/cmd_proxy.h"
 #include "cli/cmd_run.h"
 #include "cli/cmd_schema.h"
@@ -26,6 +27,7 @@ static const struct command commands[] = {
     {"explain", cmd_explain,
      "what a code means; or what a call would get, from where, and at worst"},
     {"inject", cmd_inject, "put the proxy into the pods of Kubernetes manifests"},
+    {"injector", cmd_injector, "the admission webhook of Kubernetes that does so to new pods"},
     {"wait", cmd_wait, "wait until the proxy takes calls"},
     {"schema", cmd_schema, "print the JSON Schema, or the reference, of policy files"},
 };

@@ -188,7 +188,11 @@ static enum err open_port(struct admin *admin, size_t index, char error[ADMIN_ER
     port->accept.ctx = &admin->context;
     port->accept.hosts = wanted->is_metrics_only ? admin->metrics_only : admin->everything;
     uv_tcp_init(&admin->loop, &port->tcp);
+    struct address instead;
     int code = uv_tcp_bind(&port->tcp, &wanted->address.any, 0);
+    if (code == UV_EAFNOSUPPORT && address_without_ipv6(&wanted->address, &instead)) {
+        code = uv_tcp_bind(&port->tcp, &instead.any, 0);
+    }
     code = code == 0 ? uv_listen((uv_stream_t *)&port->tcp, BACKLOG, on_connection) : code;
     if (code != 0) {
         enum err e = err_from_errno(-code);

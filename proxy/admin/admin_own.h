@@ -7,6 +7,7 @@
 #define OUTRIGGER_ADMIN_ADMIN_OWN_H
 
 #include "admin/admin.h"
+#include "admin/reply.h"
 #include "base/list.h"
 
 #include <h2o.h>
@@ -74,19 +75,6 @@ void admin_cut(struct client *client);
 
 void admin_wake_sweep(struct admin *admin);
 /* There is something with a deadline: the sweep runs until there is nothing any more. */
-
-/* reply.c */
-
-void reply_text(h2o_req_t *req, int status, const char *content_type, struct text *body);
-/* Takes the body, and answers; HEAD gets the head alone. A broken body is a 500. */
-
-void reply_note(h2o_req_t *req, int status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* A short answer for a person. */
-
-bool request_is(const h2o_req_t *req, const char *method);
-struct span request_header(h2o_req_t *req, const char *name);
-/* SPAN_NONE when absent. `name` in lower case. */
 
 /* exchange.c */
 

@@ -1,6 +1,5 @@
-/* reply.c - answers. One request a connection: every answer closes it, which leaves nothing to
- * smuggle behind it. */
-#include "admin/admin_own.h"
+/* reply.c - see reply.h. */
+#include "admin/reply.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,12 +23,14 @@ static const char *status_text(int status)
         int status;
         const char *text;
     } texts[] = {{200, "OK"},
+                 {202, "Accepted"},
                  {400, "Bad Request"},
                  {401, "Unauthorized"},
                  {403, "Forbidden"},
                  {404, "Not Found"},
                  {405, "Method Not Allowed"},
                  {409, "Conflict"},
+                 {413, "Payload Too Large"},
                  {500, "Internal Server Error"},
                  {503, "Service Unavailable"}};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -69,7 +70,6 @@ void reply_text(h2o_req_t *req, int status, const char *content_type, struct tex
     req->res.status = status;
     req->res.reason = status_text(status);
     req->res.content_length = page->text.len;
-    req->http1_is_persistent = 0;
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
                    strlen(content_type));
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,

@@ -103,6 +103,7 @@ int routes_on_request(h2o_handler_t *handler, h2o_req_t *req)
     struct span path =
         span_make(req->path.base, req->query_at == SIZE_MAX ? req->path.len : req->query_at);
     struct span rest;
+    req->http1_is_persistent = 0; /* one request a connection: nothing can be smuggled behind it */
     if (!is_framing_plain(req)) {
         reply_note(req, 400, "the request says in more than one way how long its body is");
         return 0;

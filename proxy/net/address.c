@@ -178,6 +178,14 @@ void address_ip_text(const struct address *address, char text[ADDRESS_TEXT_BYTES
     }
 }
 
+bool address_without_ipv6(const struct address *address, struct address *instead)
+{
+    if (address->any.sa_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr)) {
+        return false;
+    }
+    return address_from_ip(SPAN("0.0.0.0"), address_port(address), instead) == OK;
+}
+
 uint16_t address_port(const struct address *address)
 {
     if (address->len == 0 || address->any.sa_family == AF_UNIX) {

@@ -49,6 +49,10 @@ void address_text(const struct address *address, char text[ADDRESS_TEXT_BYTES]);
 void address_ip_text(const struct address *address, char text[ADDRESS_TEXT_BYTES]);
 /* Without port and brackets, as X-Forwarded-For and key: client want it. */
 
+bool address_without_ipv6(const struct address *address, struct address *instead);
+/* Where to listen instead of [::]:PORT on a host that has no IPv6: 0.0.0.0:PORT. False for any
+ * other address. */
+
 uint16_t address_port(const struct address *address);
 /* 0 for a Unix path. */
 

@@ -17,14 +17,13 @@
 
 /* Fastest first: mbedTLS does ChaCha20 at 1.5 times the speed of AES (no carry-less multiply with
  * its AES code). Every server that speaks any of these may choose by its own order. */
-static const int suites[] = {
-    TLS_MBED_SUITES_1_3 MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    0};
+const int tls_suites[] = {TLS_MBED_SUITES_1_3 MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+                          MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+                          MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                          MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+                          MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                          MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                          0};
 
 /* For every certificate of a chain: no SHA-1, no RSA below 2048 bits, no rare curve. */
 static const mbedtls_x509_crt_profile profile = {
@@ -166,7 +165,8 @@ static enum err configure(struct tls_client *client, enum tls_alpn alpn)
     }
     mbedtls_ssl_conf_rng(config, tls_random, NULL);
     tls_mbed_configure(config, client->is_1_3);
-    mbedtls_ssl_conf_ciphersuites(config, suites);
+    tls_mbed_configure_secrets(config);
+    mbedtls_ssl_conf_ciphersuites(config, tls_suites);
     mbedtls_ssl_conf_cert_profile(config, &profile);
     mbedtls_ssl_conf_authmode(config, client->skips_verification ? MBEDTLS_SSL_VERIFY_NONE
                                                                  : MBEDTLS_SSL_VERIFY_REQUIRED);

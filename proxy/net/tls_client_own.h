@@ -28,6 +28,9 @@ struct tls_client {
     struct tls_session_cache sessions;
 };
 
+extern const int tls_suites[];
+/* Ends with 0; ECDHE and AEAD only, by preference. */
+
 void tls_client_check(const struct tls_client *client);
 /* Aborts when it is none. */
 

@@ -94,6 +94,10 @@ static inline void tls_mbed_configure(mbedtls_ssl_config *config, bool is_1_3)
     mbedtls_ssl_conf_max_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
     mbedtls_ssl_conf_sig_hashes(config, tls_mbed_hashes);
     mbedtls_ssl_conf_curves(config, tls_mbed_groups);
+}
+
+static inline void tls_mbed_configure_secrets(mbedtls_ssl_config *config)
+{
     mbedtls_ssl_conf_export_keys_ext_cb(config, tls_mbed_on_secrets, NULL);
 }
 
@@ -191,6 +195,11 @@ static inline void tls_mbed_on_secrets(void *unused, mbedtls_ssl_key_export_type
         memcpy(secrets->server_traffic, secret, len);
         secrets->traffic_len = len;
     }
+}
+
+static inline void tls_mbed_configure_secrets(mbedtls_ssl_config *config)
+{
+    (void)config; /* each connection does it */
 }
 
 static inline void tls_mbed_export_secrets(mbedtls_ssl_context *ssl)
