@@ -119,9 +119,23 @@ def compile_kind(tally, kind):
     return built[kind]
 
 
+def check_global_names(tally):
+    """A name that two files define is whichever the linker meets first in the archive, and it says nothing."""
+    code, log = run(["nm", "-A", "--defined-only", "--extern-only", "build/debug/liboutrigger_all.a"], "names", 60)
+    places = {}
+    for line in log.splitlines():
+        place, kind, name = line.rsplit(" ", 2)
+        if kind in "TDBR":
+            places.setdefault(name, []).append(place.split(":")[1])
+    twice = [f"{name}: in {' and '.join(sorted(files))}" for name, files in places.items() if len(files) > 1]
+    tally.check("no name is defined twice", code == 0 and len(places) > 100 and not twice, "\n".join(twice) or log)
+
+
 def phase_build(tally, args):
     for kind in KINDS:
         compile_kind(tally, kind)
+    if built["debug"]:
+        check_global_names(tally)
 
 
 def run_criterion(program):
