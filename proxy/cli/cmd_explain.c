@@ -12,8 +12,8 @@
 enum { EXIT_GOOD = 0, EXIT_USAGE = 2 };
 
 struct options {
-    const char **paths;
-    size_t path_count;
+    const char **paths; /* sources.paths, while they are gathered */
+    struct load_sources sources;
     const char *words[2]; /* METHOD and URL, or a code */
     size_t word_count;
     struct call_line call;
@@ -30,6 +30,8 @@ static const char help[] =
     "\n"
     "  --list               all codes\n"
     "  -c, --config FILE    a policy file or folder; may be given several times\n"
+    "      --defaults FILE, --pod-labels FILE\n"
+    "                       as of `outrigger proxy`: what an injected pod adds to -c\n"
     "  -H, --header TEXT    a header of the call; content-type: application/grpc makes it gRPC\n"
     "  --json               one JSON object instead\n"
     "  --help               this text\n"
@@ -51,9 +53,7 @@ static struct policy_set *load(const struct options *options)
     struct policy_set *set = NULL;
     struct diagnostics diag;
     diagnostics_init(&diag);
-    enum err e = policy_set_load(
-        &(struct load_sources){.paths = options->paths, .path_count = options->path_count}, &set,
-        &diag);
+    enum err e = policy_set_load(&options->sources, &set, &diag);
     if (e) {
         diagnostics_print(&diag, stderr);
         fprintf(stderr, "outrigger explain: %s\n",
@@ -109,17 +109,27 @@ static bool is_option(const char *text, const char *brief, const char *full)
     return strcmp(text, brief) == 0 || strcmp(text, full) == 0;
 }
 
+/* Where the value of that option goes; NULL: it is another option, or a word. */
+static const char **value_of(struct options *options, const char *word)
+{
+    if (is_option(word, "-c", "--config"))
+        return &options->paths[options->sources.path_count++]; /* as many as arguments have room */
+    if (strcmp(word, "--defaults") == 0)
+        return &options->sources.defaults;
+    return strcmp(word, "--pod-labels") == 0 ? &options->sources.pod_labels : NULL;
+}
+
 /* -1: go on; else the exit code. */
 static int read_argument(struct options *options, int argc, char **argv, int *i)
 {
     const char *word = argv[*i];
-    const bool is_path = is_option(word, "-c", "--config");
+    const char **value = value_of(options, word);
     const bool is_header = is_option(word, "-H", "--header");
     char why[CALL_LINE_WHY_MAX];
-    if ((is_path || is_header) && *i + 1 == argc)
+    if ((value || is_header) && *i + 1 == argc)
         return usage("this option needs a value: ", word);
-    if (is_path) {
-        options->paths[options->path_count++] = argv[++*i];
+    if (value) {
+        *value = argv[++*i];
     } else if (is_header) {
         if (!call_line_add_header(&options->call, argv[++*i], why))
             return usage(why, "");
@@ -147,11 +157,11 @@ int cmd_explain(int argc, char **argv)
     const char **paths = calloc((size_t)argc + 1, sizeof *paths);
     int code = options && paths ? -1 : usage("out of memory", "");
     if (code < 0)
-        options->paths = paths;
+        options->sources.paths = options->paths = paths;
     for (int i = 1; i < argc && code < 0; i++)
         code = read_argument(options, argc, argv, &i);
     if (code < 0)
-        code = options->path_count > 0 ? explain_call(options) : explain_word(options);
+        code = options->sources.path_count > 0 ? explain_call(options) : explain_word(options);
     free(options);
     free(paths);
     if (fflush(stdout) == 0)

@@ -137,6 +137,17 @@ def test_a_folder_and_several_files(policy, tmp_path):
     assert "every host \"*\", any port" in done.stdout
 
 
+def test_what_a_pod_adds_to_the_files(tmp_path):
+    selected = tmp_path / "web.yaml"
+    selected.write_text("apiVersion: outrigger.dev/v1alpha1\nkind: ResiliencePolicy\nmetadata: {name: web}\n"
+                        "spec: {selector: {matchLabels: {app: web}}, targets: [{host: \"*\"}]}\n")
+    labels = tmp_path / "labels"
+    common = ["-c", selected, "--defaults", POLICIES / "default.yaml", "--pod-labels", labels]
+    for text, document in (('app="web"\n', "web"), ('app="db"\n', "default")):
+        labels.write_text(text)
+        assert f"document   {document} at" in explain(*common, "GET", "http://db/").stdout
+
+
 @pytest.mark.parametrize("arguments, says", [
     (["GET"], "a method and a URL"),
     (["http://payments/"], "a method and a URL"),
