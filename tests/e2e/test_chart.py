@@ -18,9 +18,11 @@ import yaml
 from conftest import PEERS, ROOT
 from harness import cel
 from harness.chart import CHART, NAMESPACE, Helm, with_files
+from harness.injector import NAME, Injector, patch_of
 from harness.manifest_checks import CHECKS, deployments, pods
 from harness.proxy import BINARY
 from harness.selection import selected_by
+from harness.tls import Authority
 
 MODULES = PEERS.parent / "npm/node_modules"
 IS_CI = bool(os.environ.get("CI"))
@@ -35,10 +37,6 @@ INJECTOR_METRICS = {"outrigger_injector_reviews_total", "outrigger_injector_revi
                     "outrigger_injector_certificate_not_after_seconds", "outrigger_injector_certificate_reloads_total"}
 KUBE_STATE_METRICS = {"kube_pod_labels", "kube_pod_info", "kube_namespace_labels", "kube_pod_status_phase",
                       "kube_pod_init_container_info", "kube_pod_container_info"}
-# What annotations of pods are called; the settings of sidecars are their defaults.
-VOCABULARY = {"policy", "interception", "skip-outbound-ports", "include-outbound-ports", "skip-outbound-cidrs",
-              "opaque-ports", "native-sidecar", "image", "image-pull-policy", "log-level", "cpu-request", "cpu-limit",
-              "memory-request", "memory-limit", "drain"}
 YAMLLINT = """
 extends: default
 rules:
@@ -317,17 +315,50 @@ def settings(objects):
     return dict(value.split("=", 1) for flag, value in zip(args, args[1:]) if flag == "--set")
 
 
+def vocabulary():
+    """The keys of annotations, whose defaults the settings of sidecars are."""
+    said = subprocess.run([BINARY, "inject", "--help"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^  ([a-z-]+) +\S", said.split("Keys,")[1].split("Exit code")[0], re.M))
+
+
+def test_every_key_of_the_vocabulary_has_a_value_in_the_chart(full):
+    assert set(settings(full)) == vocabulary() - {"inject"}
+
+
 def test_sidecar_values_become_settings_of_the_injector(helm, full):
     assert settings(helm.render("default")) == {
         "image": "outrigger:0.1.0", "interception": "redirect", "native-sidecar": "true", "cpu-request": "10m",
-        "memory-request": "16Mi", "memory-limit": "128Mi"}
+        "cpu-limit": "none", "memory-request": "16Mi", "memory-limit": "128Mi"}
     assert settings(full) == {
         "image": "registry.example/outrigger:0.1.0@sha256:" + "0123456789abcdef" * 4, "policy": "common,payments",
         "interception": "none", "skip-outbound-ports": "22,3306,6000-6100", "include-outbound-ports": "80",
         "skip-outbound-cidrs": "10.0.0.0/8,fd00::/8", "opaque-ports": "25,9092", "native-sidecar": "false",
         "image-pull-policy": "IfNotPresent", "log-level": "warn", "drain": "refuse", "cpu-request": "50m",
         "cpu-limit": "1", "memory-request": "32Mi", "memory-limit": "256Mi"}
-    assert set(settings(full)) == VOCABULARY
+
+
+def test_a_limit_that_is_taken_away_is_none(helm):
+    without_limits = helm.render(None, "sidecar.resources.limits={\"memory\":null}")
+    assert settings(without_limits)["memory-limit"] == "none"
+
+
+@pytest.mark.parametrize("values", [values for values in VALUES if values not in ("none", "admission-policy")])
+def test_an_injector_starts_with_the_arguments_of_its_deployment(helm, values, tmp_path):
+    objects = helm.render(values)
+    authority = Authority(tmp_path)
+    said = settings(objects)
+    injector = Injector(tmp_path, authority.issue(NAME), authority,
+                        *(word for key, value in said.items() for word in ("--set", f"{key}={value}"))).start()
+    try:
+        patched = jsonpatch.apply_patch(POD, patch_of(injector.review(POD)))
+        exposed = injector.plain("/metrics")[1]
+    finally:
+        assert injector.stop() == 0
+    sidecar = next(one for kind in ("containers", "initContainers") for one in patched["spec"].get(kind, [])
+                   if one["name"] == "outrigger")
+    assert sidecar["image"] == said["image"]
+    assert sidecar["resources"] == yaml.safe_load((CHART / "values.yaml").read_text())["sidecar"]["resources"] or values == "full"
+    assert INJECTOR_METRICS <= set(re.findall(r"^(\w+?)(?:_bucket|_count|_sum)?(?:\{.*\})? ", exposed, re.M))
 
 
 def test_the_injector_shows_a_certificate_that_the_api_server_trusts(helm, tmp_path):
@@ -505,7 +536,7 @@ def test_an_admission_policy_makes_a_whole_pod(helm, tmp_path):
 
     init, sidecar = bare["spec"]["initContainers"]
     assert (init["name"], sidecar["name"], sidecar["restartPolicy"]) == ("outrigger-init", "outrigger", "Always")
-    assert init["args"] == ["--uid", "2102", "--skip-outbound-cidrs", "10.0.0.0/8", "--skip-outbound-ports", "22,6000-6100"]
+    assert init["args"] == ["--uid", "2102", "--skip-outbound-ports", "22,6000-6100", "--skip-outbound-cidrs", "10.0.0.0/8"]
     assert sidecar["args"] == [
         "proxy", "--defaults", "/etc/outrigger/default.yaml", "-c", "/etc/outrigger/policies/common",
         "-c", "/etc/outrigger/policies/payments", "--pod-labels", "/etc/outrigger/pod/labels",
@@ -514,17 +545,39 @@ def test_an_admission_policy_makes_a_whole_pod(helm, tmp_path):
     volumes = {volume["name"]: volume for volume in bare["spec"]["volumes"]}
     assert volumes["outrigger-policies-1"]["configMap"] == {"name": "payments", "optional": True}
     assert [mount["mountPath"] for mount in sidecar["volumeMounts"]] == [
-        "/etc/outrigger/pod", "/etc/outrigger/policies/common", "/etc/outrigger/policies/payments"]
+        "/etc/outrigger/policies/common", "/etc/outrigger/policies/payments", "/etc/outrigger/pod"]
     assert init["securityContext"]["capabilities"] == {"add": ["NET_ADMIN"], "drop": ["ALL"]}
     assert json.loads(bare["metadata"]["annotations"]["outrigger.dev/status"])["version"] == "0.1.0"
 
     assert [one["name"] for one in told["spec"]["initContainers"]] == ["outrigger-init", "outrigger", "migrate"]
-    assert told["spec"]["initContainers"][0]["args"][-1] == "5432"
+    assert told["spec"]["initContainers"][0]["args"][2:4] == ["--skip-outbound-ports", "5432"]
     assert "log.level=debug" in told["spec"]["initContainers"][1]["args"]
     volumes = {volume["name"]: volume for volume in told["spec"]["volumes"]}
     assert volumes["outrigger-policies-0"]["configMap"] == {"name": "shop", "optional": False}
     assert set(volumes) == {"data", "outrigger-pod", "outrigger-policies-0", "outrigger-policies-1"}
     assert set(annotations) < set(told["metadata"]["annotations"])
+
+
+@pytest.mark.parametrize("annotations", [
+    {}, {"outrigger.dev/policy": "shop, quotes"}, {"outrigger.dev/policy": "shop"},
+    {"outrigger.dev/skip-outbound-ports": "5432"}, {"outrigger.dev/include-outbound-ports": "80,8000-8999"},
+    {"outrigger.dev/skip-outbound-cidrs": "fd00::/8"}, {"outrigger.dev/log-level": "error"}])
+def test_an_admission_policy_and_outrigger_inject_make_the_same_pod(helm, annotations):
+    """All but the note of who did it, and `optional: false`, which CEL cannot leave out."""
+    objects = helm.render("admission-policy", kube="1.36.0")
+    given = settings(helm.render("admission-policy", "injection.mode=webhook", kube="1.36.0"))
+    asked = pod_with(annotations, initContainers=[{"name": "migrate", "image": "app:1"}])
+    by_policy = jsonpatch.apply_patch(asked, evaluate(objects, [asked], with_result=True)[0]["result"])
+    sets = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    done = subprocess.run([BINARY, "inject", "-f", "-", *sets], input=yaml.safe_dump(asked), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    by_inject = yaml.safe_load(done.stdout)
+    for made in (by_policy, by_inject):
+        del made["metadata"]["annotations"]["outrigger.dev/status"]
+        for volume in made["spec"]["volumes"]:
+            if volume.get("configMap", {}).get("optional") is False:
+                del volume["configMap"]["optional"]
+    assert by_policy == by_inject
 
 
 def test_what_an_admission_policy_adds_is_hardened(helm):

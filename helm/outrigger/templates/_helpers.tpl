@@ -101,6 +101,11 @@ objectSelector:
     !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
 {{- end }}
 
+{{/* A request or limit; "none" where there is none, which is not the same as saying nothing. Argument: list RESOURCES KIND NAME. */}}
+{{- define "outrigger.amount" -}}
+{{- dig (index . 1) (index . 2) "none" (index . 0) | default "none" }}
+{{- end }}
+
 {{/* The defaults of sidecars as a JSON list of KEY=VALUE, KEY being that of the annotation outrigger.dev/KEY. */}}
 {{- define "outrigger.sidecarSettings" -}}
 {{- $sidecar := .Values.sidecar }}
@@ -116,10 +121,10 @@ objectSelector:
     "image-pull-policy" $sidecar.imagePullPolicy
     "log-level" $sidecar.logLevel
     "drain" $sidecar.drain
-    "cpu-request" (dig "requests" "cpu" "" $sidecar.resources | toString)
-    "cpu-limit" (dig "limits" "cpu" "" $sidecar.resources | toString)
-    "memory-request" (dig "requests" "memory" "" $sidecar.resources | toString)
-    "memory-limit" (dig "limits" "memory" "" $sidecar.resources | toString) }}
+    "cpu-request" (include "outrigger.amount" (list $sidecar.resources "requests" "cpu"))
+    "cpu-limit" (include "outrigger.amount" (list $sidecar.resources "limits" "cpu"))
+    "memory-request" (include "outrigger.amount" (list $sidecar.resources "requests" "memory"))
+    "memory-limit" (include "outrigger.amount" (list $sidecar.resources "limits" "memory")) }}
 {{- if $value }}
 {{- $set = append $set (printf "%s=%s" $key $value) }}
 {{- end }}
