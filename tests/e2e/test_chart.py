@@ -342,7 +342,7 @@ def test_a_limit_that_is_taken_away_is_none(helm):
     assert settings(without_limits)["memory-limit"] == "none"
 
 
-@pytest.mark.parametrize("values", [values for values in VALUES if values not in ("none", "admission-policy")])
+@pytest.mark.parametrize("values", ["default", "full"])
 def test_an_injector_starts_with_the_arguments_of_its_deployment(helm, values, tmp_path):
     objects = helm.render(values)
     authority = Authority(tmp_path)
