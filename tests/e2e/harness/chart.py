@@ -7,6 +7,7 @@
 """
 
 import functools
+import json
 import os
 import pathlib
 import subprocess
@@ -47,13 +48,14 @@ def pod_template(thing):
 
 class Helm:
     def __init__(self, program):
-        as_nobody = ["unshare", "--net", "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        self._command = [*(as_nobody if os.getuid() == 0 else ["setpriv"]), "--no-new-privs", str(program)]
+        as_nobody = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.getuid() == 0 else []
+        self._command = ["setpriv", *as_nobody, "--no-new-privs", str(program)]
+        self._alone = ["unshare", "--net"] if os.getuid() == 0 else []
         self._env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
         self.render = functools.lru_cache(maxsize=None)(self._render)
 
     def run(self, *words):
-        return subprocess.run([*self._command, *map(str, words)], env=self._env, capture_output=True, text=True,
+        return subprocess.run([*self._alone, *self._command, *map(str, words)], env=self._env, capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=HELM_SECONDS)
 
     def template(self, values=None, *sets, kube="1.33.0", namespace=NAMESPACE, chart=CHART):
@@ -63,6 +65,15 @@ class Helm:
         for one in sets:
             words += ["--set-json" if self._is_json(one) else "--set", one]
         return self.run(*words)
+
+    def install(self, namespace, server):
+        """What Helm would send to the cluster that `server` stands for, which is in a network namespace: with HELM_DRIVER
+        memory it looks things up, but changes nothing."""
+        done = namespace.run([*self._command, "install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--output", "json",
+                              "--kube-apiserver", server.url],
+                             env={**self._env, "HELM_DRIVER": "memory", "HELM_MEMORY_DRIVER_DATA": os.devnull})
+        assert done.returncode == 0, done.stderr
+        return Rendering(json.loads(done.stdout)["manifest"])
 
     @staticmethod
     def _is_json(one):
