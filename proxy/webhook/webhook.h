@@ -4,7 +4,7 @@
  * POST /inject takes an AdmissionReview and answers with one; what it decides is inject/review.h's.
  * libh2o takes libuv streams only, so each connection is relayed (link.h): TLS is undone on the
  * way. Bounds: WEBHOOK_LINKS_MAX connections at once (more wait in the backlog; the one that idles
- * longest makes room), bodies of 8 MiB, 64 MiB of them at once, 10 s from a request's first byte to
+ * longest makes room), bodies of 8 MiB, 24 MiB of them at once, 10 s from a request's first byte to
  * its answer's last.
  *
  * Example: if (webhook_open(&options, loop, &webhook, why) != OK) ... loop_run(loop);
@@ -22,7 +22,7 @@
 #define WEBHOOK_LINKS_MAX 256
 #define WEBHOOK_PROBES_MAX 32 /* connections of the plain port */
 #define WEBHOOK_BODY_MAX (8u << 20)
-#define WEBHOOK_HELD_MAX (64u << 20)
+#define WEBHOOK_HELD_MAX (24u << 20)
 
 struct webhook_options { /* borrowed: must outlive the webhook */
     struct address listen[WEBHOOK_ADDRESSES_MAX];

@@ -1,5 +1,5 @@
-/* fuzz_review.c - what comes to the admission webhook, whatever it is: either it is no review, and that
- * is said, or the answer is one that allows the pod. */
+/* fuzz_review.c - what comes to the admission webhook, whatever it is: either it is no review, and
+ * that is said, or the answer is one that allows the pod. */
 #include "inject/review.h"
 
 #include <jansson.h>

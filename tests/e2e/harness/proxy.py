@@ -105,6 +105,7 @@ class Proxy:
 
     def launch(self, arguments=None):
         """Starts the process; returns at once."""
+        self.exit_code = None
         env = {**os.environ, **sanitizer_env(self.sanitizer_path), **self.env}
         limit = self.fd_limit
 
