@@ -72,7 +72,7 @@ def call_once(sock):
 def measure_memory(name, folder, core, upstream, args):
     """A fresh process: idle, and with many idle keep-alive connections that have each served a call."""
     contender = Contender(name, folder, core, upstream)
-    idle = contender.resident_bytes()
+    idle = contender.idle_bytes()
     with socket.create_connection(("127.0.0.1", contender.port)) as warm:
         for _ in range(WARM_UP_CALLS):
             call_once(warm)

@@ -148,7 +148,7 @@ def measure_memory(name, folder, proxy_core, load_core, upstream, args):
     for kind in HELD:
         contender = HoldingContender(name, folder, proxy_core, upstream.port)
         try:
-            row["idle_bytes"] = contender.resident_bytes()
+            row["idle_bytes"] = contender.idle_bytes()
             on_core(load_core, [PROGRAMS / "call_h2", contender.port, WARM_UP_CALLS, 1], 60)
             warmed = contender.resident_bytes()
             held = hold(contender, upstream, load_core, kind, count)

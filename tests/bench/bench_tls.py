@@ -260,7 +260,7 @@ def measure_idle(name, folder, core, upstream, plain, args):
     row = {}
     for role in ("aes", "chacha", "clear"):
         contender = TlsContender(name, folder, core, upstream, plain)
-        row["idle_bytes"] = contender.resident_bytes()
+        row["idle_bytes"] = contender.idle_bytes()
         hold(contender, role, WARM_UP)
         warmed = contender.resident_bytes()
         kept, held = hold(contender, role, args.idle_tls)

@@ -12,6 +12,7 @@ BUILD = ROOT / "build"
 PEERS = BUILD / "peers/bin"
 PROGRAMS = BUILD / "release/bench"
 START_SECONDS = 10
+SETTLE_SECONDS = 1  # after which a process that idles has done what a start needs
 
 POLICY = """
 apiVersion: outrigger.dev/v1alpha1
@@ -132,6 +133,11 @@ class Contender:
             if line.startswith("Rss:"):
                 return int(line.split()[1]) * 1024
         raise RuntimeError("no Rss in smaps_rollup")
+
+    def idle_bytes(self):
+        """What it holds before its first call."""
+        time.sleep(SETTLE_SECONDS)
+        return self.resident_bytes()
 
     def check_alive(self):
         if self.process.poll() is None:
