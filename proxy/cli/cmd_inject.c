@@ -53,9 +53,12 @@ static const char *shown_name(const struct options *options)
     return strcmp(options->file, "-") == 0 ? "stdin" : options->file;
 }
 
-static void tell(void *context, uint32_t line, const char *title, const char *what)
+static void tell(void *context, uint32_t line, uint32_t column, const char *title, const char *what)
 {
-    fprintf(stderr, "%s:%u: %s: %s\n", (const char *)context, line, title, what);
+    char place[16] = "";
+    if (column > 0)
+        snprintf(place, sizeof place, ":%u", column);
+    fprintf(stderr, "%s:%u%s: %s: %s\n", (const char *)context, line, place, title, what);
 }
 
 static int write_out(struct text *out)

@@ -26,6 +26,7 @@ struct builder {
     struct manifest *manifest;
     struct manifest_problem *problem;
     struct span text;
+    char *copy;     /* what libyaml reads; NULL: the text itself */
     size_t *places; /* NULL: every character is a byte */
     struct manifest_document *document;
     struct manifest_node *open[MANIFEST_MAX_DEPTH];
@@ -89,6 +90,37 @@ static enum err refuse(struct builder *b, enum err e, yaml_mark_t mark, const ch
     snprintf(b->problem->why, sizeof b->problem->why, why, (int)utf8_cut(shown, SHOWN_MAX),
              shown.data ? shown.data : "");
     return e;
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* An escape of half a character beyond U+FFFF, of which JSON writes two. */
+static bool is_surrogate(const char *at, size_t left)
+{
+    return left >= 6 && at[0] == '\\' && at[1] == 'u' && (at[2] == 'd' || at[2] == 'D') &&
+           is_hex(at[3]) && (at[3] >= 'A' || at[3] >= '8') && is_hex(at[4]) && is_hex(at[5]);
+}
+
+/* libyaml does not take \ud83d\ude00 of JSON. It reads a copy that says \ufffd instead: of the
+ * same length, so that places hold, and only in texts that are none of ours to look at. */
+static enum err hide_surrogates(struct builder *b)
+{
+    const struct span text = b->text;
+    for (size_t i = 0; i + 6 <= text.len; i++) {
+        if (!is_surrogate(text.data + i, text.len - i))
+            continue;
+        if (b->copy == NULL) {
+            b->copy = malloc(text.len);
+            if (b->copy == NULL)
+                return ERR_NO_MEMORY;
+            memcpy(b->copy, text.data, text.len);
+        }
+        memcpy(b->copy + i + 2, "fffd", 4);
+    }
+    return OK;
 }
 
 /* ---- nodes -------------------------------------------------------------------------------- */
@@ -168,9 +200,10 @@ static void attach(struct manifest_node *parent, struct manifest_node *node)
 }
 
 /* `json` is consumed. */
-static enum err set_key(struct builder *b, struct manifest_node *parent, json_t *json,
-                        yaml_mark_t mark)
+static enum err set_key(struct builder *b, struct manifest_node *parent, json_t *json)
 {
+    const struct manifest_mark start = b->key->start;
+    const yaml_mark_t mark = {0, start.line - 1, start.column};
     const char *key = b->key->text.data;
     if (json_object_get(parent->json, key) != NULL) {
         json_decref(json);
@@ -181,7 +214,7 @@ static enum err set_key(struct builder *b, struct manifest_node *parent, json_t 
 }
 
 /* Hands a finished value to what it stands in. */
-static enum err add_value(struct builder *b, struct manifest_node *node, yaml_mark_t mark)
+static enum err add_value(struct builder *b, struct manifest_node *node)
 {
     struct manifest_node *parent = b->depth > 0 ? b->open[b->depth - 1] : NULL;
     if (node->json == NULL)
@@ -201,7 +234,7 @@ static enum err add_value(struct builder *b, struct manifest_node *node, yaml_ma
     if (b->key->is_merge) /* kept until the map ends: its own keys come before them */
         e = json_array_append_new(b->manifest->merged, node->json) == 0 ? OK : ERR_NO_MEMORY;
     else
-        e = set_key(b, parent, node->json, mark);
+        e = set_key(b, parent, node->json);
     b->key = NULL;
     return e;
 }
@@ -230,7 +263,7 @@ static enum err on_scalar(struct builder *b, const yaml_event_t *event)
     if (is_key)
         return become_key(b, node, text, is_plain, event->start_mark);
     node->json = manifest_scalar(text, is_plain, (const char *)event->data.scalar.tag);
-    return add_value(b, node, event->start_mark);
+    return add_value(b, node);
 }
 
 static enum err on_alias(struct builder *b, const yaml_event_t *event)
@@ -257,7 +290,7 @@ static enum err on_alias(struct builder *b, const yaml_event_t *event)
     target->is_shared = true;
     node->weight = target->weight;
     node->json = json_incref(target->json);
-    return add_value(b, node, event->start_mark);
+    return add_value(b, node);
 }
 
 static int step_of(const struct manifest_node *node)
@@ -357,7 +390,7 @@ static enum err on_close(struct builder *b, const yaml_event_t *event)
         return e;
     b->depth--;
     b->key = node->key;
-    return add_value(b, node, event->start_mark);
+    return add_value(b, node);
 }
 
 static enum err on_document(struct builder *b, const yaml_event_t *event)
@@ -449,12 +482,15 @@ static enum err build(struct builder *b)
     enum err e = check_text(b);
     if (e == OK)
         e = find_places(b);
+    if (e == OK)
+        e = hide_surrogates(b);
     if (e != OK)
         return e;
     if (!yaml_parser_initialize(&parser))
         return ERR_NO_MEMORY;
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)b->text.data, b->text.len);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)(b->copy ? b->copy : b->text.data),
+                                 b->text.len);
     e = parse_events(b, &parser);
     yaml_parser_delete(&parser);
     for (size_t i = 0; i < b->depth; i++) /* what was not handed on, for an error */
@@ -479,6 +515,7 @@ enum err manifest_parse(struct span text, struct manifest **out, struct manifest
         *b = (struct builder){.manifest = manifest, .problem = problem, .text = text};
         e = build(b);
         free(b->places);
+        free(b->copy);
     }
     free(b);
     if (e == OK)

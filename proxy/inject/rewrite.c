@@ -16,7 +16,7 @@ enum pass { PASS_REMOVE, PASS_RENEW, PASS_INJECT }; /* renew: take out what is o
 
 /* What becomes of one object. */
 struct fate {
-    uint32_t line;
+    uint32_t line, column; /* column 0: the line says it all */
     struct inject_result result;
     bool is_spliced;        /* its patch is in the text */
     char refusal[WHAT_MAX]; /* "" where the result says it all */
@@ -29,7 +29,6 @@ struct run {
     enum pass pass;
     struct workloads workloads;
     struct fate *fates; /* of each workload */
-    uint32_t line_offset;
 };
 
 static void run_fini(struct run *run)
@@ -78,9 +77,11 @@ static enum err judge_all(struct run *run, struct splice *splice)
             e = splice_add(splice, fate->result.patch, &problem);
             fate->is_spliced = e == OK;
         }
-        if (e == ERR_INVALID)
-            snprintf(fate->refusal, sizeof fate->refusal, "line %u, column %u: %s", problem.line,
-                     problem.column, problem.why);
+        if (e == ERR_INVALID) {
+            fate->line = problem.line;
+            fate->column = problem.column;
+            snprintf(fate->refusal, sizeof fate->refusal, "%s", problem.why);
+        }
         if (e != OK && e != ERR_INVALID)
             return e;
     }
@@ -168,7 +169,7 @@ static void tell(const struct run *run, const struct fate *fate, const char *tit
 {
     char text[WHAT_MAX];
     snprintf(text, sizeof text, "%s%s%s", word, what[0] ? ": " : "", what);
-    run->options->tell(run->options->context, fate->line, title, text);
+    run->options->tell(run->options->context, fate->line, fate->column, title, text);
 }
 
 static void tell_fate(const struct run *run, size_t i, struct rewrite_counts *counts)

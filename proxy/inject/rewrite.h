@@ -20,8 +20,10 @@
 struct rewrite_options {
     const struct inject_settings *settings;
     bool is_removal;
-    void (*tell)(void *context, uint32_t line, const char *title, const char *what);
-    /* Once or more for each object: "injected", "refused: ...", "warning: ...". */
+    void (*tell)(void *context, uint32_t line, uint32_t column, const char *title,
+                 const char *what);
+    /* Once or more for each object: "injected", "refused: ...", "warning: ...". Column 0 is none.
+     */
     void *context;
 };
 
