@@ -4,6 +4,7 @@
 #include "config/scalar.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define VALUE_MAX ((size_t)16 << 10) /* bytes of one value: 64 entries of 253 fit */
 
@@ -202,7 +203,9 @@ enum err inject_settings_set(struct inject_settings *settings, struct span name,
         text_fini(&out);
         return ERR_INVALID;
     }
-    char *copy = out.is_broken ? NULL : strndup(text_span(&out).data, out.len);
+    char *copy = out.is_broken ? NULL : calloc(out.len + 1, 1);
+    if (copy && out.len > 0)
+        memcpy(copy, out.data, out.len);
     const bool is_too_long = out.is_broken && value.len > VALUE_MAX;
     text_fini(&out);
     if (is_too_long)
