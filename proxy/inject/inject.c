@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "config/proxy_variables.h"
+#include "inject/json_text.h"
 #include "inject/patch.h"
 #include "inject/pod.h"
 #include "inject/sidecar.h"
@@ -223,7 +224,7 @@ static void add_annotations(struct job *job, json_t *added)
 static void add_hash(struct job *job)
 {
     char settings[17];
-    char *text = json_dumps(job->rendered, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = json_text(job->rendered, JSON_COMPACT | JSON_SORT_KEYS);
     snprintf(settings, sizeof settings, "%016" PRIx64,
              text ? hash_span(span_of(text), HASH_SEED) : 0);
     keep(job, text && json_object_set_new(job->status, "settings", json_string(settings)) == 0);
@@ -238,7 +239,7 @@ static void add_status(struct job *job)
     keep(job,
          status_found(job->status, "annotations", json_object_get(job->pod.meta, "annotations")));
     add_hash(job);
-    char *text = json_dumps(job->status, JSON_COMPACT);
+    char *text = json_text(job->status, JSON_COMPACT);
     keep(job, text && json_object_set_new(added, STATUS_ANNOTATION, json_string(text)) == 0);
     free(text);
     add_annotations(job, added);
@@ -347,6 +348,10 @@ static enum err inject_with(const struct pod *pod, const char *prefix,
                           .warnings = &out->warnings};
         e = inject_bare(status, &job, out);
     }
+    if (e == ERR_INVALID)
+        inject_warn(&out->warnings, "annotation " STATUS_ANNOTATION
+                                    " names what cannot be taken out: take it out by hand, and "
+                                    "what was injected with it");
     json_decref(bare);
     json_decref(status);
     return e == ERR_INVALID ? OK : e;

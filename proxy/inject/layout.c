@@ -1,6 +1,7 @@
 /* layout.c - see layout.h. */
 #include "inject/layout.h"
 
+#include "inject/json_text.h"
 #include "inject/manifest_scalar.h"
 
 #include <stdlib.h>
@@ -140,7 +141,7 @@ void layout_item(const struct layout *layout, unsigned column, const json_t *val
 
 void layout_flow(const json_t *value, struct text *out)
 {
-    char *json = json_dumps(value, JSON_ENCODE_ANY);
+    char *json = json_text(value, JSON_ENCODE_ANY);
     if (json)
         text_put(out, json);
     else

@@ -2,6 +2,7 @@
 #include "inject/patch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static bool put_operation(json_t *patch, const char *name, const char *prefix, const char *path,
                           json_t *value)
@@ -77,44 +78,55 @@ static json_t *child_of(json_t *parent, const char *token)
                                                                  : NULL;
 }
 
-static bool change_object(json_t *parent, const char *op, const char *token, const json_t *value)
+/* `value` is consumed; NULL with "remove". */
+static enum err change_object(json_t *parent, const char *op, const char *token, json_t *value)
 {
-    if (strcmp(op, "add") != 0 && json_object_get(parent, token) == NULL)
-        return false;
-    if (strcmp(op, "remove") == 0)
-        return json_object_del(parent, token) == 0;
-    return json_object_set_new_nocheck(parent, token, json_deep_copy(value)) == 0;
+    if (strcmp(op, "add") != 0 && json_object_get(parent, token) == NULL) {
+        json_decref(value);
+        return ERR_INVALID;
+    }
+    if (value == NULL)
+        return json_object_del(parent, token) == 0 ? OK : ERR_INVALID;
+    return json_object_set_new_nocheck(parent, token, value) == 0 ? OK : ERR_NO_MEMORY;
 }
 
-static bool change_array(json_t *parent, const char *op, const char *token, const json_t *value)
+static enum err change_array(json_t *parent, const char *op, const char *token, json_t *value)
 {
-    size_t index = json_array_size(parent);
-    const bool is_end = strcmp(token, "-") == 0 && strcmp(op, "add") == 0;
-    if (!is_end && !pointer_index(token, &index))
-        return false;
-    if (strcmp(op, "add") == 0)
-        return json_array_insert_new(parent, index, json_deep_copy(value)) == 0;
-    if (strcmp(op, "remove") == 0)
-        return json_array_remove(parent, index) == 0;
-    return json_array_set_new(parent, index, json_deep_copy(value)) == 0;
+    const bool is_addition = strcmp(op, "add") == 0;
+    const size_t size = json_array_size(parent);
+    size_t index = size;
+    const bool is_end = strcmp(token, "-") == 0 && is_addition;
+    if ((!is_end && !pointer_index(token, &index)) || index > size ||
+        (index == size && !is_addition)) {
+        json_decref(value);
+        return ERR_INVALID;
+    }
+    if (value == NULL)
+        return json_array_remove(parent, index) == 0 ? OK : ERR_INVALID;
+    const int done = is_addition ? json_array_insert_new(parent, index, value)
+                                 : json_array_set_new(parent, index, value);
+    return done == 0 ? OK : ERR_NO_MEMORY;
 }
 
-static bool apply_one(json_t **document, const char *op, const char *path, const json_t *value)
+/* `value` is consumed. */
+static enum err apply_one(json_t **document, const char *op, const char *path, json_t *value)
 {
     struct span left = span_of(path);
     char token[POINTER_TOKEN_MAX];
     json_t *parent = *document;
-    if (path[0] == '\0') {
-        json_t *copy = json_deep_copy(value);
+    if (path[0] == '\0' && value) {
         json_decref(*document);
-        *document = copy;
-        return copy != NULL;
+        *document = value;
+        return OK;
     }
     while (pointer_next(&left, token) && left.len > 0 && parent)
         parent = child_of(parent, token);
-    if (json_is_object(parent))
-        return left.len == 0 && change_object(parent, op, token, value);
-    return json_is_array(parent) && left.len == 0 && change_array(parent, op, token, value);
+    if (left.len == 0 && json_is_object(parent))
+        return change_object(parent, op, token, value);
+    if (left.len == 0 && json_is_array(parent))
+        return change_array(parent, op, token, value);
+    json_decref(value);
+    return ERR_INVALID;
 }
 
 enum err patch_apply(json_t **document, const json_t *patch)
@@ -128,8 +140,11 @@ enum err patch_apply(json_t **document, const json_t *patch)
         const json_t *value = json_object_get(operation, "value");
         if (op == NULL || path == NULL || (value == NULL) != (strcmp(op, "remove") == 0))
             return ERR_INVALID;
-        if (!apply_one(document, op, path, value))
-            return ERR_INVALID;
+        json_t *copy = value ? json_deep_copy(value) : NULL;
+        const enum err e =
+            value && copy == NULL ? ERR_NO_MEMORY : apply_one(document, op, path, copy);
+        if (e != OK)
+            return e;
     }
     return OK;
 }

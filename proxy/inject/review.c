@@ -3,6 +3,7 @@
 
 #include "config/utf8.h"
 #include "inject/inject.h"
+#include "inject/json_text.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -79,7 +80,7 @@ static json_t *warning_list(const struct inject_warnings *warnings)
 
 static enum err put_patch(json_t *response, const json_t *patch)
 {
-    char *text = json_dumps(patch, JSON_COMPACT);
+    char *text = json_text(patch, JSON_COMPACT);
     json_t *encoded = text ? base64(span_of(text)) : NULL;
     free(text);
     const bool is_done = json_object_set_new(response, "patchType", json_string("JSONPatch")) == 0;
@@ -98,7 +99,7 @@ static enum err answer(const char *uid, const struct inject_result *result, char
         e = ERR_NO_MEMORY;
     json_t *review = json_pack("{s:s, s:s, s:O}", "apiVersion", API_VERSION, "kind",
                                "AdmissionReview", "response", response);
-    char *text = e == OK && review ? json_dumps(review, JSON_COMPACT) : NULL;
+    char *text = e == OK && review ? json_text(review, JSON_COMPACT) : NULL;
     json_decref(review);
     json_decref(response);
     if (text == NULL)
@@ -163,7 +164,7 @@ enum err inject_review(struct span body, const struct inject_settings *settings,
     json_t *review = json_loadb(body.data ? body.data : "", body.len, 0, &error);
     const char *missing = review ? check_review(review) : NULL;
     enum err e = OK;
-    if (review == NULL && json_error_code(&error) == json_error_out_of_memory)
+    if (review == NULL && error.text[0] == '\0') /* nothing is wrong with the text */
         return ERR_NO_MEMORY;
     if (review == NULL)
         snprintf(why, REVIEW_WHY_MAX, "the body is not JSON, at byte %d: %s", error.position,

@@ -85,11 +85,11 @@ static json_t *mounts(const struct inject_settings *settings)
         json_t *mount = json_pack(
             "{s:o, s:o, s:b}", "name", json_sprintf(SIDECAR_POLICY_VOLUMES "%zu", i), "mountPath",
             json_sprintf(POLICY_FOLDER "%.*s", SPAN_ARGS(name)), "readOnly", 1);
-        is_whole = is_whole && json_array_append_new(list, mount) == 0;
+        is_whole = json_array_append_new(list, mount) == 0 && is_whole;
     }
     json_t *pod = json_pack("{s:s, s:s, s:b}", "name", SIDECAR_POD_VOLUME, "mountPath",
                             "/etc/outrigger/pod", "readOnly", 1);
-    if (is_whole && json_array_append_new(list, pod) == 0)
+    if (json_array_append_new(list, pod) == 0 && is_whole)
         return list;
     json_decref(list);
     return NULL;
@@ -108,12 +108,12 @@ json_t *sidecar_volumes(const struct inject_settings *settings)
         json_t *volume =
             json_pack("{s:o, s:o}", "name", json_sprintf(SIDECAR_POLICY_VOLUMES "%zu", i),
                       "configMap", source);
-        is_whole = is_whole && json_array_append_new(list, volume) == 0;
+        is_whole = json_array_append_new(list, volume) == 0 && is_whole;
     }
     json_t *pod =
         json_pack("{s:s, s:{s:[{s:s, s:{s:s}}]}}", "name", SIDECAR_POD_VOLUME, "downwardAPI",
                   "items", "path", "labels", "fieldRef", "fieldPath", "metadata.labels");
-    if (is_whole && json_array_append_new(list, pod) == 0)
+    if (json_array_append_new(list, pod) == 0 && is_whole)
         return list;
     json_decref(list);
     return NULL;
@@ -150,11 +150,6 @@ static json_t *security_context(json_t *capabilities)
                      "RuntimeDefault");
 }
 
-static json_t *probe(const char *path)
-{
-    return json_pack("{s:{s:s, s:i}}", "httpGet", "path", path, "port", SIDECAR_METRICS_PORT);
-}
-
 /* What a user may leave to Kubernetes is left out rather than empty. */
 static bool put_pull_policy(json_t *container, const struct inject_settings *settings)
 {
@@ -174,13 +169,14 @@ static bool put_order(json_t *container, const struct inject_settings *settings)
     return json_object_set_new(container, "lifecycle", hook) == 0;
 }
 
-static bool put_start(json_t *container)
+static bool put_probes(json_t *container)
 {
-    json_t *start = probe("/ready");
-    return start && json_object_set_new(start, "periodSeconds", json_integer(1)) == 0 &&
-           json_object_set_new(start, "failureThreshold", json_integer(60)) == 0 &&
-           json_object_set_new(container, "startupProbe", start) == 0 &&
-           json_object_set_new(container, "livenessProbe", probe("/live")) == 0;
+    json_t *start = json_pack("{s:{s:s, s:i}, s:i, s:i}", "httpGet", "path", "/ready", "port",
+                              SIDECAR_METRICS_PORT, "periodSeconds", 1, "failureThreshold", 60);
+    json_t *live =
+        json_pack("{s:{s:s, s:i}}", "httpGet", "path", "/live", "port", SIDECAR_METRICS_PORT);
+    const bool is_started = json_object_set_new(container, "startupProbe", start) == 0;
+    return json_object_set_new(container, "livenessProbe", live) == 0 && is_started;
 }
 
 json_t *sidecar_container(const struct inject_settings *settings)
@@ -192,7 +188,7 @@ json_t *sidecar_container(const struct inject_settings *settings)
         security_context(json_pack("{s:[s]}", "drop", "ALL")), "terminationMessagePolicy",
         "FallbackToLogsOnError", "volumeMounts", mounts(settings));
     if (container && put_order(container, settings) && put_pull_policy(container, settings) &&
-        put_start(container))
+        put_probes(container))
         return container;
     json_decref(container);
     return NULL;
