@@ -249,7 +249,7 @@ def random_document(chance):
 def random_manifest(seed):
     """(text, options)"""
     chance = random.Random(seed)
-    text = "\n---\n".join(random_document(chance) for _ in range(chance.randint(1, 4)))
+    text = "\n---\n".join(random_document(chance) for _ in range(chance.randint(1, 12)))
     if chance.random() < 0.3:
         text = "---\n" + text
     if text[-1] != "}" or chance.random() < 0.7:  # a block of text at the end of a file wants its line break
