@@ -246,6 +246,18 @@ static bool wants_key(const struct builder *b)
     return b->depth > 0 && b->open[b->depth - 1]->kind == MANIFEST_MAP && b->key == NULL;
 }
 
+/* `? key` without a value: for libyaml that stands where the next thing begins, for us with its
+ * key. */
+static void place_missing_value(const struct builder *b, struct manifest_node *node)
+{
+    const struct manifest_node *key = b->key;
+    if (key == NULL || node->start.offset != node->end || node->end <= key->end ||
+        memchr(b->text.data + key->end, ':', node->end - key->end) != NULL)
+        return;
+    node->start.offset = node->open.offset = node->end = key->end;
+    node->has_whole_lines = key->has_whole_lines;
+}
+
 static enum err on_scalar(struct builder *b, const yaml_event_t *event)
 {
     const struct span text =
@@ -262,6 +274,7 @@ static enum err on_scalar(struct builder *b, const yaml_event_t *event)
     node->has_whole_lines = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
     if (is_key)
         return become_key(b, node, text, is_plain, event->start_mark);
+    place_missing_value(b, node);
     node->json = manifest_scalar(text, is_plain, (const char *)event->data.scalar.tag);
     return add_value(b, node);
 }
