@@ -132,8 +132,7 @@ static bool is_new_pod(const json_t *request)
     const char *kind = json_string_value(json_object_get(json_object_get(request, "kind"), "kind"));
     const char *operation = json_string_value(json_object_get(request, "operation"));
     return (kind == NULL || strcmp(kind, "Pod") == 0) &&
-           (operation == NULL || strcmp(operation, "CREATE") == 0) &&
-           json_is_object(json_object_get(request, "object"));
+           (operation == NULL || strcmp(operation, "CREATE") == 0);
 }
 
 static enum err review_request(const json_t *request, const struct inject_settings *settings,
