@@ -1,6 +1,7 @@
 /* cmd_inject.c - see cmd_inject.h. Manifests go to stdout, what became of each object to stderr. */
 #include "cli/cmd_inject.h"
 
+#include "cli/inject_set.h"
 #include "config/file.h"
 #include "inject/rewrite.h"
 
@@ -115,22 +116,6 @@ static int inject(const struct options *options)
     return exit_code;
 }
 
-static int set(struct options *options, const char *argument)
-{
-    char why[VALUE_WHY_MAX] = "";
-    const char *equals = strchr(argument, '=');
-    if (equals == NULL)
-        return usage("--set takes KEY=VALUE, not ", argument);
-    const struct span name = span_make(argument, (size_t)(equals - argument));
-    const enum err e = inject_settings_set(&options->settings, name, span_of(equals + 1), why);
-    if (e == OK)
-        return -1;
-    fprintf(stderr, "outrigger inject: --set %s: %s%s\nTry: outrigger inject --help\n", argument,
-            e == ERR_NOT_FOUND ? "there is no such key: " : "",
-            e == ERR_NO_MEMORY ? err_text(e) : why);
-    return EXIT_USAGE;
-}
-
 static bool is(const char *option, const char *name, const char *letter)
 {
     return strcmp(option, name) == 0 || strcmp(option, letter) == 0;
@@ -157,7 +142,7 @@ static int read_option(struct options *options, int argc, char **argv, int *i)
         return usage(option, " needs a value");
     const char *value = argv[++*i];
     if (!is_file)
-        return set(options, value);
+        return inject_set("outrigger inject", &options->settings, value) ? -1 : EXIT_USAGE;
     if (options->file)
         return usage("one file at a time: cat them, and use -f -; not also ", value);
     options->file = value;

@@ -83,8 +83,8 @@ static void add_containers(struct job *job)
         keep(job, json_array_append_new(starters, sidecar_init_container(job->settings)) == 0);
     if (job->is_native)
         keep(job, json_array_append(starters, sidecar) == 0);
-    if (json_array_size(starters) > 0)
-        add_items(job, "initContainers", starters, true);
+    if (json_array_size(starters) > 0) /* without a proxy yet, the app's own are not redirected */
+        add_items(job, "initContainers", starters, job->is_native);
     else
         json_decref(starters);
     if (!job->is_native)

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define API_VERSION "admission.k8s.io/v1"
-#define WARNING_MAX 256 /* bytes: what Kubernetes asks for at most (4096 for all of them) */
+#define VALUES_MAX 100000 /* some 50 MiB in jansson; a large pod has a few thousand */
+#define WARNING_MAX 256   /* bytes: what Kubernetes asks for at most (4096 for all of them) */
 
 const char *inject_review_word(enum inject_review_result result)
 {
@@ -109,6 +110,24 @@ static enum err answer(const char *uid, const struct inject_result *result, char
     return OK;
 }
 
+/* How many values there are at most, by the marks in front of each: memory is theirs, not the
+ * text's. */
+static size_t count_values(struct span json)
+{
+    size_t values = 1;
+    bool is_text = false;
+    for (size_t i = 0; i < json.len; i++) {
+        const char c = json.data[i];
+        if (c == '"')
+            is_text = !is_text;
+        else if (is_text && c == '\\')
+            i++;
+        else if (!is_text && (c == ',' || c == '[' || c == '{'))
+            values++;
+    }
+    return values;
+}
+
 /* What is missing from a review; NULL when nothing is. */
 static const char *check_review(const json_t *review)
 {
@@ -160,6 +179,10 @@ enum err inject_review(struct span body, const struct inject_settings *settings,
 {
     json_error_t error = {.line = 0};
     *note = (struct inject_review_note){.result = REVIEW_MALFORMED};
+    if (count_values(body) > VALUES_MAX) {
+        snprintf(why, REVIEW_WHY_MAX, "the body has more than %d values", VALUES_MAX);
+        return ERR_INVALID;
+    }
     json_t *review = json_loadb(body.data ? body.data : "", body.len, 0, &error);
     const char *missing = review ? check_review(review) : NULL;
     enum err e = OK;

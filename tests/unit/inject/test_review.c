@@ -69,6 +69,15 @@ Test(review, that_is_none_is_refused_with_words)
            "no uid");
 }
 
+Test(review, with_more_values_than_any_pod_has_is_refused_before_it_takes_memory)
+{
+    static char body[400000];
+    memset(body, ',', sizeof body - 1);
+    refuse(body, "more than 100000 values");
+    memcpy(body, "\"\\\"", 4); /* in a text they are none: it has no end */
+    refuse(body, "not JSON");
+}
+
 static size_t digit_of(char c)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
