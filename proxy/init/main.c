@@ -2,6 +2,7 @@
  * the proxy, and ends. A program of its own because it needs CAP_NET_ADMIN, which the proxy must
  * not have. It opens no file and reads no configuration. */
 #include "init/capability.h"
+#include "init/enclosure.h"
 #include "init/kernel.h"
 #include "init/nft.h"
 #include "init/options.h"
@@ -26,6 +27,10 @@ static const char help[] =
     "  --skip-outbound-ports LIST     ports and ranges that are not redirected: 22,9000-9010\n"
     "  --include-outbound-ports LIST  redirect these only (all)\n"
     "  --skip-outbound-cidrs LIST     networks that are not redirected: 10.0.0.0/8,fd00::/8\n"
+    "  --enclose                      of a namespace without a way out (outrigger run "
+    "--transparent)\n"
+    "  --own-ports LIST               with it: ports of loopback that are never the proxy's\n"
+    "  --ipv4-only                    with it: IPv6 is routed nowhere\n"
     "  --remove                       take the rules away, if there are any\n"
     "  --dry-run                      print what nft would get, and change nothing\n"
     "  --help, --version\n"
@@ -36,54 +41,79 @@ static const char help[] =
     "  $ outrigger-init --skip-outbound-ports 22,3306\n"
     "  outrigger-init: outbound TCP is redirected to port 15001, but for uid 2102\n";
 
-#define INSTEAD                                                                                    \
-    "Where that cannot be had, do without redirection: `interception: none` (annotation\n"         \
-    "outrigger.dev/interception of a pod), and point the program at the proxy by HTTP_PROXY.\n"
+/* What else there is, behind each refusal. */
+static int refuse(const struct options *options)
+{
+    fputs(
+        options->is_enclosure
+            ? "Or run it without --transparent: the proxy is then found by HTTP_PROXY.\n"
+            : "Where that cannot be had, do without redirection: `interception: none` (annotation\n"
+              "outrigger.dev/interception of a pod), and point the program at the proxy by "
+              "HTTP_PROXY.\n",
+        stderr);
+    return EXIT_REFUSED;
+}
 
-static int lacks_nftables(int code)
+static const char *modules(const struct options *options)
+{
+    return options->is_enclosure ? "nf_tables, nft_tproxy, nft_socket, nft_reject_inet"
+                                 : "nf_tables, nft_chain_nat, nft_redir";
+}
+
+static int lacks_nftables(const struct options *options, int code)
 {
     fprintf(stderr,
             "outrigger-init: this kernel has no nf_tables (%s), so nothing can be redirected.\n"
-            "Load its modules on the node: nf_tables, nft_chain_nat, nft_redir.\n" INSTEAD,
-            strerror(code));
-    return EXIT_REFUSED;
+            "Load its modules on the node: %s.\n",
+            strerror(code), modules(options));
+    return refuse(options);
 }
 
-static int lacks_capability(int code)
+static int lacks_capability(const struct options *options, int code)
 {
-    fprintf(stderr,
-            "outrigger-init: the kernel refuses (%s): it needs CAP_NET_ADMIN.\n"
-            "In a pod: securityContext: {capabilities: {add: [NET_ADMIN]}} of this container; as\n"
-            "another user than root the file needs `setcap cap_net_admin+p`, too.\n" INSTEAD,
+    fprintf(stderr, "outrigger-init: the kernel refuses (%s): it needs CAP_NET_ADMIN.\n",
             strerror(code));
-    return EXIT_REFUSED;
+    if (!options->is_enclosure)
+        fputs(
+            "In a pod: securityContext: {capabilities: {add: [NET_ADMIN]}} of this container; as\n"
+            "another user than root the file needs `setcap cap_net_admin+p`, too.\n",
+            stderr);
+    return refuse(options);
 }
 
-static int refused_rules(const char *why)
+static int refused_rules(const struct options *options, const char *why)
 {
     fprintf(stderr,
             "outrigger-init: the kernel did not take the rules; none is changed. nft says:\n%s"
-            "They need the kernel's modules nf_tables, nft_chain_nat and nft_redir.\n" INSTEAD,
-            why ? why : "nothing\n");
-    return EXIT_REFUSED;
+            "They need the kernel's modules %s.\n",
+            why ? why : "nothing\n", modules(options));
+    return refuse(options);
 }
 
-static int apply(const char *commands)
+static int lacks(const struct options *options, const char *what, int code)
+{
+    fprintf(stderr, "outrigger-init: %s: %s.\n", what, strerror(code));
+    return refuse(options);
+}
+
+static int apply(const struct options *options, const char *commands)
 {
     int code;
     char *why = NULL;
+    const char *what;
     capability_raise();
     switch (kernel_ask(&code)) {
     case KERNEL_READY: break;
-    case KERNEL_LACKS_NFTABLES: return lacks_nftables(code);
-    case KERNEL_REFUSES: return lacks_capability(code);
-    default:
-        fprintf(stderr, "outrigger-init: the kernel does not answer about nf_tables: %s.\n" INSTEAD,
-                strerror(code));
-        return EXIT_REFUSED;
+    case KERNEL_LACKS_NFTABLES: return lacks_nftables(options, code);
+    case KERNEL_REFUSES: return lacks_capability(options, code);
+    default: return lacks(options, "the kernel does not answer about nf_tables", code);
     }
+    if (options->is_enclosure && !options->is_removal &&
+        enclosure_make(!options->is_ipv4_only, &what, &code) != OK)
+        return lacks(options, what, code);
     const enum err e = nft_apply(commands, &why);
-    const int end = e == OK ? EXIT_GOOD : refused_rules(e == ERR_SYSTEM ? why : err_text(e));
+    const int end =
+        e == OK ? EXIT_GOOD : refused_rules(options, e == ERR_SYSTEM ? why : err_text(e));
     free(why);
     return end;
 }
@@ -99,12 +129,15 @@ static int perform(const struct options *options)
     if (options->is_dry_run)
         fputs(commands, stdout);
     else
-        code = apply(commands);
+        code = apply(options, commands);
     free(commands);
     if (code != EXIT_GOOD || options->is_dry_run)
         return code;
     if (options->is_removal)
         puts("outrigger-init: nothing is redirected");
+    else if (options->is_enclosure)
+        printf("outrigger-init: whatever is called from here comes to port %u\n",
+               (unsigned)options->port);
     else
         printf("outrigger-init: outbound TCP is redirected to port %u, but for uid %u\n",
                (unsigned)options->port, options->uid);

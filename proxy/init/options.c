@@ -62,6 +62,11 @@ static const char *take_included_ports(struct options *options, struct span valu
     return take_range(&options->included_ports, value);
 }
 
+static const char *take_own_ports(struct options *options, struct span value)
+{
+    return take_range(&options->own_ports, value);
+}
+
 static const char *take_skipped_cidrs(struct options *options, struct span value)
 {
     struct cidr cidr;
@@ -80,6 +85,7 @@ static const struct option table[] = {
     {"--skip-outbound-ports", take_skipped_ports, true},
     {"--include-outbound-ports", take_included_ports, true},
     {"--skip-outbound-cidrs", take_skipped_cidrs, true},
+    {"--own-ports", take_own_ports, true},
 };
 
 static bool refuse(char why[OPTIONS_WHY_MAX], const char *option, struct span value,
@@ -132,6 +138,17 @@ static const struct option *find(const char *argument, const char **value)
     return NULL;
 }
 
+static bool *flag_of(struct options *options, struct span argument)
+{
+    if (span_is(argument, SPAN("--dry-run")))
+        return &options->is_dry_run;
+    if (span_is(argument, SPAN("--remove")))
+        return &options->is_removal;
+    if (span_is(argument, SPAN("--enclose")))
+        return &options->is_enclosure;
+    return span_is(argument, SPAN("--ipv4-only")) ? &options->is_ipv4_only : NULL;
+}
+
 enum options_verdict options_read(int argc, char **argv, struct options *out,
                                   char why[OPTIONS_WHY_MAX])
 {
@@ -144,10 +161,9 @@ enum options_verdict options_read(int argc, char **argv, struct options *out,
             return OPTIONS_HELP;
         if (span_is(argument, SPAN("--version")))
             return OPTIONS_VERSION;
-        if (span_is(argument, SPAN("--dry-run"))) {
-            out->is_dry_run = true;
-        } else if (span_is(argument, SPAN("--remove"))) {
-            out->is_removal = true;
+        bool *flag = flag_of(out, argument);
+        if (flag) {
+            *flag = true;
         } else if (option == NULL) {
             snprintf(why, OPTIONS_WHY_MAX, "there is no option `%.*s`", SHOWN_MAX, argv[i]);
             return OPTIONS_BAD;

@@ -21,6 +21,10 @@ struct options {
     struct port_set skipped_ports;
     struct port_set included_ports; /* empty: all */
     struct cidr_set skipped_ipv4, skipped_ipv6;
+    struct port_set
+        own_ports;     /* of an enclosure: calls to them on loopback are never the proxy's */
+    bool is_enclosure; /* a namespace without a way out (enclosure.h) */
+    bool is_ipv4_only; /* of an enclosure: IPv6 leads nowhere */
     bool is_dry_run;
     bool is_removal;
 };

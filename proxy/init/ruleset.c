@@ -6,6 +6,8 @@
  * packet only. */
 #include "init/ruleset.h"
 
+#include "init/enclosure.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -63,14 +65,50 @@ static void write_chain(FILE *out, const struct options *options)
     fprintf(out, "        meta l4proto tcp redirect to :%u\n    }\n", (unsigned)options->port);
 }
 
+/* By tproxy, which leaves packets as they are: the proxy sees the address that was called as its
+ * own. To loopback only what nobody in the namespace listens for goes that way; a socket that is
+ * not transparent is one of its programs'. What is neither TCP nor DNS is refused, so that nobody
+ * waits for it. */
+static void write_enclosure(FILE *out, const struct options *options)
+{
+    const unsigned port = options->port;
+    fprintf(out,
+            "    chain caught {\n"
+            "        meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:%u accept\n"
+            "        meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:%u accept\n"
+            "    }\n"
+            "    chain loopback {\n"
+            "        socket transparent 0 accept\n",
+            port, port);
+    if (options->own_ports.count > 0)
+        fputs("        tcp dport @own_ports accept\n", out);
+    fputs("        goto caught\n"
+          "    }\n"
+          "    chain prerouting {\n"
+          "        type filter hook prerouting priority -150; policy accept;\n" /* mangle's */
+          "        ip daddr " ENCLOSURE_IPV4 " accept\n"
+          "        ip6 daddr " ENCLOSURE_IPV6 " accept\n"
+          "        ip daddr 127.0.0.0/8 goto loopback\n"
+          "        ip6 daddr ::1 goto loopback\n"
+          "        meta l4proto tcp goto caught\n"
+          "        udp dport 53 accept\n"
+          "        reject\n"
+          "    }\n",
+          out);
+}
+
 static void write_table(FILE *out, const struct options *options)
 {
     fputs("table inet outrigger {\n", out);
     write_ports(out, "skipped_ports", &options->skipped_ports);
     write_ports(out, "included_ports", &options->included_ports);
+    write_ports(out, "own_ports", &options->own_ports);
     write_cidrs(out, "skipped_ipv4", "ipv4_addr", &options->skipped_ipv4);
     write_cidrs(out, "skipped_ipv6", "ipv6_addr", &options->skipped_ipv6);
-    write_chain(out, options);
+    if (options->is_enclosure)
+        write_enclosure(out, options);
+    else
+        write_chain(out, options);
     fputs("}\n", out);
 }
 

@@ -1,4 +1,5 @@
-/* ruleset.h - the rules as text for nft: `table inet outrigger` and nothing else. The text is one
+/* ruleset.h - the rules as text for nft: `table inet outrigger` and nothing else; for an enclosure
+ * (enclosure.h) other ones than for a pod. The text is one
  * transaction, and the same again changes nothing. Example: char *text = ruleset_text(&options);
  * ... free(text). Pure but for the memory that it returns; any thread. */
 #ifndef OUTRIGGER_INIT_RULESET_H

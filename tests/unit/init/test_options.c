@@ -27,7 +27,7 @@ Test(options, have_defaults)
     cr_expect_eq(options.mark, 0);
     cr_expect_eq(options.skipped_ports.count + options.included_ports.count, 0);
     cr_expect_eq(options.skipped_ipv4.count + options.skipped_ipv6.count, 0);
-    cr_expect(!options.is_dry_run && !options.is_removal);
+    cr_expect(!options.is_dry_run && !options.is_removal && !options.is_enclosure);
 }
 
 Test(options, have_values_behind_them_or_behind_an_equals_sign)
@@ -128,4 +128,15 @@ Test(options, may_ask_for_help_or_the_version_instead)
     cr_expect_eq(READ("--port", "1", "--help"), OPTIONS_HELP);
     cr_expect_eq(READ("-h"), OPTIONS_HELP);
     cr_expect_eq(READ("--version"), OPTIONS_VERSION);
+}
+
+Test(options, of_an_enclosure_are_flags_and_a_list)
+{
+    cr_assert_eq(READ("--enclose", "--own-ports", "3000,3000-3001", "--ipv4-only"), OPTIONS_GOOD,
+                 "%s", why);
+    cr_expect(options.is_enclosure && options.is_ipv4_only);
+    cr_assert_eq(options.own_ports.count, 1);
+    cr_expect_eq(options.own_ports.ranges[0].last, 3001);
+    cr_expect_eq(READ("--own-ports", "0"), OPTIONS_BAD);
+    cr_expect_eq(READ("--enclose=yes"), OPTIONS_BAD);
 }

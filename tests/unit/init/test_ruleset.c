@@ -79,3 +79,45 @@ Test(ruleset, of_a_removal_is_harmless_where_there_is_no_table)
     const struct options options = {.port = 15001, .uid = 2102, .is_removal = true};
     expect_text(&options, REPLACE);
 }
+
+#define CAUGHT(port)                                                                               \
+    "    chain caught {\n"                                                                         \
+    "        meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:" port " accept\n"          \
+    "        meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:" port " accept\n"             \
+    "    }\n"
+#define LOOPBACK(more)                                                                             \
+    "    chain loopback {\n"                                                                       \
+    "        socket transparent 0 accept\n" more "        goto caught\n"                           \
+    "    }\n"
+#define PREROUTING                                                                                 \
+    "    chain prerouting {\n"                                                                     \
+    "        type filter hook prerouting priority -150; policy accept;\n"                          \
+    "        ip daddr 192.0.0.8 accept\n"                                                          \
+    "        ip6 daddr fd6f:7574:7269::1 accept\n"                                                 \
+    "        ip daddr 127.0.0.0/8 goto loopback\n"                                                 \
+    "        ip6 daddr ::1 goto loopback\n"                                                        \
+    "        meta l4proto tcp goto caught\n"                                                       \
+    "        udp dport 53 accept\n"                                                                \
+    "        reject\n"                                                                             \
+    "    }\n"
+
+Test(ruleset, of_an_enclosure_catches_all_but_what_its_programs_listen_for)
+{
+    const struct options options = {.port = 40000, .is_enclosure = true};
+    expect_text(&options,
+                REPLACE "table inet outrigger {\n" CAUGHT("40000") LOOPBACK("") PREROUTING "}\n");
+}
+
+Test(ruleset, of_an_enclosure_keeps_its_own_ports)
+{
+    struct options options = {.port = 1, .is_enclosure = true};
+    port_set_add(&options.own_ports, (struct port_range){3000, 3000});
+    expect_text(&options,
+                REPLACE "table inet outrigger {\n"
+                        "    set own_ports {\n"
+                        "        type inet_service\n"
+                        "        flags interval\n"
+                        "        elements = { 3000 }\n"
+                        "    }\n" CAUGHT("1") LOOPBACK("        tcp dport @own_ports accept\n")
+                            PREROUTING "}\n");
+}
