@@ -223,7 +223,9 @@ static int run(struct process *process, struct snapshot *snapshot)
     const struct loop_options loop_options = {.seed = 0};
     const struct proxy_options options = {.metrics = process->metrics,
                                           .events = process->events,
-                                          .dns_servers = process->arguments.dns};
+                                          .dns_servers = process->arguments.dns,
+                                          .dns_sockets = process->arguments.dns_sockets,
+                                          .dns_socket_count = process->arguments.dns_socket_count};
     bool has_reload = false;
     int code = 2;
 
@@ -231,7 +233,8 @@ static int run(struct process *process, struct snapshot *snapshot)
     mailbox_init(&process->mailbox, process->loop, MAILBOX_CAPACITY);
     process->proxy = proxy_new(process->loop, &options, snapshot);
     control_init(&process->control, process->proxy, &process->mailbox);
-    if (proxy_listen(process->proxy, why) != OK) {
+    if (proxy_listen(process->proxy, why) != OK ||
+        proxy_relay_dns(process->proxy, &options, why) != OK) {
         fprintf(stderr, "outrigger proxy: %s\n", why);
         goto out;
     }

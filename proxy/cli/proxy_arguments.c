@@ -1,8 +1,11 @@
 /* proxy_arguments.c - see proxy_arguments.h. */
 #include "cli/proxy_arguments.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXIT_USAGE 2
 
@@ -20,6 +23,8 @@ static const char help[] =
     "                          with a selector (without it these are left out)\n"
     "      --dns SERVERS       ask these name servers (\"127.0.0.1:5353\") instead of "
     "resolv.conf's\n"
+    "      --relay-dns FD      a UDP socket that the process was started with: name queries that\n"
+    "                          come in there are asked of the servers that they are for\n"
     "  -h, --help              this page\n"
     "\n"
     "Example:\n"
@@ -48,7 +53,22 @@ static const char **value_of(struct proxy_arguments *arguments, const char *opti
         return &sources->defaults;
     if (strcmp(option, "--pod-labels") == 0)
         return &sources->pod_labels;
+    if (strcmp(option, "--relay-dns") == 0)
+        return &arguments->relay_dns;
     return strcmp(option, "--dns") == 0 ? &arguments->dns : NULL;
+}
+
+/* False: it is no descriptor that somebody could have left us, or one too many. */
+static bool take_dns_socket(struct proxy_arguments *arguments)
+{
+    char *end;
+    const unsigned long fd = strtoul(arguments->relay_dns, &end, 10);
+    if (arguments->dns_socket_count == PROXY_DNS_SOCKETS || *end != '\0' || fd <= STDERR_FILENO ||
+        fd > INT_MAX)
+        return false;
+    arguments->dns_sockets[arguments->dns_socket_count++] = (int)fd;
+    arguments->relay_dns = NULL;
+    return true;
 }
 
 int proxy_arguments_read(struct proxy_arguments *arguments, int argc, char **argv)
@@ -67,6 +87,9 @@ int proxy_arguments_read(struct proxy_arguments *arguments, int argc, char **arg
         if (i + 1 == argc)
             return usage_error("this option needs a value", argv[i]);
         *value = argv[++i];
+        if (arguments->relay_dns && !take_dns_socket(arguments))
+            return usage_error("--relay-dns takes a descriptor from 3 up, at most twice",
+                               arguments->relay_dns);
         if (arguments->sources.path_count > PROXY_PATHS_MAX)
             return usage_error("too many -c options; put the files into one folder", NULL);
         if (arguments->sources.setting_count > PROXY_SETTINGS_MAX)

@@ -3,6 +3,7 @@
 #define OUTRIGGER_CLI_PROXY_ARGUMENTS_H
 
 #include "config/load.h"
+#include "request/proxy.h"
 
 #define PROXY_PATHS_MAX 64
 #define PROXY_SETTINGS_MAX 64
@@ -12,6 +13,9 @@ struct proxy_arguments {
     const char *settings[PROXY_SETTINGS_MAX + 1];
     struct load_sources sources; /* points to the two */
     const char *dns;             /* NULL: resolv.conf's servers */
+    const char *relay_dns;       /* the last one, while it is read */
+    int dns_sockets[PROXY_DNS_SOCKETS];
+    size_t dns_socket_count;
 };
 
 int proxy_arguments_read(struct proxy_arguments *arguments, int argc, char **argv);

@@ -77,7 +77,7 @@ static void url_of(const struct address_config *at, const char *scheme, char out
     out[0] = '\0';
     if (at->kind == ADDRESS_UNIX)
         snprintf(out, ADDRESS_TEXT_MAX, "unix:%s", at->path);
-    else if (at->port == 0)
+    else if (at->port == 0 || at->kind == ADDRESS_FD)
         return;
     else if (at->kind == ADDRESS_IPV6)
         snprintf(out, ADDRESS_TEXT_MAX, "%s://[%s]:%u", scheme,

@@ -5,6 +5,7 @@
 
 #define HOST_MAX 253 /* RFC 1035 section 2.3.4, less the root's dot */
 #define LABEL_MAX 63
+#define FIRST_FD 3        /* below are stdin, stdout, stderr */
 #define UNIX_PATH_MAX 107 /* sizeof sun_path less the NUL (unix(7)) */
 
 static const char *port_parse(struct span text, uint16_t *port)
@@ -104,8 +105,19 @@ static const char *host_port_parse(struct span text, struct address_parts *parts
     return NULL;
 }
 
+static const char *fd_parse(struct span number, struct address_parts *parts)
+{
+    uint16_t fd;
+    if (port_parse(number, &fd) || fd < FIRST_FD)
+        return "an inherited socket is fd:N, a descriptor from 3 up";
+    *parts = (struct address_parts){ADDRESS_FD, SPAN(""), fd};
+    return NULL;
+}
+
 const char *address_parse_listen(struct span text, struct address_parts *parts)
 {
+    if (span_starts_with(text, SPAN("fd:")))
+        return fd_parse(span_make(text.data + 3, text.len - 3), parts);
     if (span_starts_with(text, SPAN("unix:")))
         return unix_parse(span_make(text.data + 5, text.len - 5), parts);
     struct address_parts parsed;

@@ -1,5 +1,5 @@
 /* address.h - addresses as config files write them: "127.0.0.1:15001", "[::1]:15001", ":15001",
- * "unix:/run/x.sock", and for upstreams also a name: "payments:8080". Text only: nothing is
+ * "unix:/run/x.sock", "fd:3", and for upstreams also a name: "payments:8080". Text only: nothing is
  * resolved or opened here. */
 #ifndef OUTRIGGER_CONFIG_ADDRESS_H
 #define OUTRIGGER_CONFIG_ADDRESS_H
@@ -10,7 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum address_kind { ADDRESS_IPV4 = 0, ADDRESS_IPV6, ADDRESS_NAME, ADDRESS_UNIX, ADDRESS_ANY };
+enum address_kind {
+    ADDRESS_IPV4 = 0,
+    ADDRESS_IPV6,
+    ADDRESS_NAME,
+    ADDRESS_UNIX,
+    ADDRESS_ANY,
+    ADDRESS_FD /* a listening socket that the process was started with */
+};
 
 struct address_config {
     enum address_kind kind;
@@ -18,7 +25,8 @@ struct address_config {
     const char *host; /* without brackets, names in lower case; "" for ADDRESS_ANY (":15001": every
                          interface) */
     const char *path; /* ADDRESS_UNIX only, else "" */
-    uint16_t port;    /* 0 for ADDRESS_UNIX; 0 in a listen address lets the system choose */
+    uint16_t port; /* the descriptor of ADDRESS_FD; 0 for ADDRESS_UNIX; 0 in a listen address lets
+                      the system choose */
 };
 
 struct address_list {
@@ -35,8 +43,8 @@ struct address_parts {
 };
 
 const char *address_parse_listen(struct span text, struct address_parts *parts);
-/* An IP literal with a port, ":PORT", or unix:/PATH. NULL when good; else what is wrong, `parts`
- * untouched. */
+/* An IP literal with a port, ":PORT", unix:/PATH, or fd:N. NULL when good; else what is wrong,
+ * `parts` untouched. */
 
 const char *address_parse_upstream(struct span text, struct address_parts *parts);
 /* HOST:PORT where HOST is a name or an IP literal (IPv6 in brackets). NULL when good; else what is

@@ -70,8 +70,9 @@ static const struct field outbound_fields[] = {
      .max = MAX_ADDRESSES,
      FIELD_AT(struct outbound_config, listen),
      .preset = "[127.0.0.1:15001, [::1]:15001]",
-     .doc = "intercepted traffic and forward proxy on one port; \"\": off. The default skips ::1 "
-            "on a host without IPv6"},
+     .doc =
+         "intercepted traffic and forward proxy on one port; \"\": off. fd:N is a listening "
+         "socket that the process was started with. The default skips ::1 on a host without IPv6"},
     {.name = "allowHostRouting",
      .type = FIELD_BOOL,
      FIELD_AT(struct outbound_config, may_host_route),
@@ -91,7 +92,8 @@ static const struct field listener_fields[] = {
      .is_required = true,
      FIELD_AT(struct listener_config, listen),
      .min = 1,
-     .doc = "one address or a list of them"},
+     .doc = "one address or a list of them; fd:N is a listening socket that the process was "
+            "started with"},
     {.name = "upstream",
      .type = FIELD_UPSTREAM,
      .is_required = true,

@@ -211,6 +211,15 @@ uint64_t address_hash(const struct address *address)
     return hash != 0 ? hash : 1;
 }
 
+bool address_is_any(const struct address *address)
+{
+    if (address->len == 0 || address->any.sa_family == AF_UNIX) {
+        return false;
+    }
+    return address->any.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr)
+                                              : address->in.sin_addr.s_addr == INADDR_ANY;
+}
+
 bool address_is_loopback(const struct address *address)
 {
     if (address->len == 0) {

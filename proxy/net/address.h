@@ -62,6 +62,9 @@ uint64_t address_hash(const struct address *address);
 /* Equal on every machine and never 0, so it can serve as an id. Not for tables that a peer could
  * flood. */
 
+bool address_is_any(const struct address *address);
+/* 0.0.0.0 or ::, whatever the port. */
+
 bool address_is_loopback(const struct address *address);
 /* 127.0.0.0/8, ::1, and every Unix path. */
 

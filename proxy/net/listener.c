@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -132,6 +133,12 @@ static int read_bound(struct listener *listener)
                : EAFNOSUPPORT;
 }
 
+static int watch_socket(struct listener *listener)
+{
+    const int error = read_bound(listener);
+    return error == 0 ? -uv_poll_init(&listener->loop->uv, &listener->poll, listener->fd) : error;
+}
+
 static int open_socket(struct listener *listener, const struct address *at)
 {
     int error;
@@ -144,13 +151,26 @@ static int open_socket(struct listener *listener, const struct address *at)
     if (error == 0 && listen(listener->fd, LISTENER_BACKLOG) != 0) {
         error = errno;
     }
-    if (error == 0) {
-        error = read_bound(listener);
+    return error == 0 ? watch_socket(listener) : error;
+}
+
+static int adopt_socket(struct listener *listener, int fd)
+{
+    const int on = 1;
+    int is_listening = 0;
+    socklen_t len = sizeof(is_listening);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) != 0) {
+        return errno;
     }
-    if (error == 0) {
-        error = -uv_poll_init(&listener->loop->uv, &listener->poll, listener->fd);
+    if (!is_listening) {
+        return ENOTSOCK;
     }
-    return error;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0) {
+        return errno;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* as tcp_socket does */
+    listener->fd = fd;
+    return watch_socket(listener);
 }
 
 /* ---- accepting ---- */
@@ -305,22 +325,49 @@ static void release(struct listener *listener)
     }
 }
 
+static void prepare(struct listener *listener, struct loop *loop,
+                    const struct listener_options *options)
+{
+    *listener = (struct listener){
+        .magic = LISTENER_MAGIC, .fd = -1, .spare_fd = -1, .loop = loop, .options = *options};
+    timer_init(&listener->resume, on_resume);
+    INVARIANT(options->on_accept != NULL);
+}
+
 enum err listener_open(struct listener *listener, struct loop *loop, const struct address *at,
                        const struct listener_options *options, char why[LISTENER_TEXT_BYTES])
 {
-    *listener = (struct listener){.magic = LISTENER_MAGIC,
-                                  .fd = -1,
-                                  .spare_fd = -1,
-                                  .loop = loop,
-                                  .options = *options,
-                                  .bound = *at};
-    timer_init(&listener->resume, on_resume);
-    INVARIANT(options->on_accept != NULL);
+    prepare(listener, loop, options);
+    listener->bound = *at;
     int error = open_socket(listener, at);
     if (error != 0) {
         release(listener);
         listener->magic = 0;
         return explain(at, error, why);
+    }
+    listener->is_accepting = true;
+    resume(listener);
+    return OK;
+}
+
+enum err listener_adopt(struct listener *listener, struct loop *loop, int fd,
+                        const struct listener_options *options, char why[LISTENER_TEXT_BYTES])
+{
+    prepare(listener, loop, options);
+    const int error = adopt_socket(listener, fd);
+    if (error != 0) {
+        listener->fd = -1; /* it stays the caller's */
+        listener->magic = 0;
+        const bool is_missing = error == EBADF;
+        snprintf(why, LISTENER_TEXT_BYTES,
+                 "cannot listen on fd:%d: %s; whoever starts this process must leave a listening "
+                 "socket open as descriptor %d",
+                 fd,
+                 is_missing          ? "there is no such descriptor"
+                 : error == ENOTSOCK ? "it is no listening socket"
+                                     : strerror(error),
+                 fd);
+        return is_missing ? ERR_NOT_FOUND : ERR_INVALID;
     }
     listener->is_accepting = true;
     resume(listener);

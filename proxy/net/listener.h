@@ -77,6 +77,13 @@ enum err MUST_CHECK listener_open(struct listener *listener, struct loop *loop,
  * ERR_NOT_FOUND (no such address or folder), ERR_SYSTEM. IPv6 sockets are IPv6 only. A stale socket
  * file is removed if nobody listens on it. */
 
+enum err MUST_CHECK listener_adopt(struct listener *listener, struct loop *loop, int fd,
+                                   const struct listener_options *options,
+                                   char why[LISTENER_TEXT_BYTES]);
+/* The same on a socket that somebody else has made to listen and left open for us; taken on success
+ * only. ERR_NOT_FOUND: there is no such descriptor; ERR_INVALID: it is no listening socket of a
+ * family that we speak. */
+
 const struct address *listener_address(const struct listener *listener);
 /* What is really bound: the port is known even if 0 was asked for. */
 

@@ -16,7 +16,14 @@ static bool ask(int fd, int level, struct address *out)
            address_from_sockaddr((const struct sockaddr *)&from, len, out) == OK;
 }
 
-bool original_destination(int fd, struct address *out)
+/* Who connects to a listener without tproxy finds its port, at its address if it has only one. */
+static bool is_elsewhere(const struct address *here, const struct address *door)
+{
+    return address_port(here) != address_port(door) ||
+           (!address_is_any(door) && !address_equal(here, door));
+}
+
+bool original_destination(int fd, const struct address *door, struct address *out)
 {
     struct sockaddr_storage at;
     socklen_t len = sizeof at;
@@ -27,6 +34,10 @@ bool original_destination(int fd, struct address *out)
     const int family = here.any.sa_family;
     if (family != AF_INET && family != AF_INET6)
         return false;
+    if (is_elsewhere(&here, door)) {
+        *out = here;
+        return true;
+    }
     if (!ask(fd, family == AF_INET ? SOL_IP : SOL_IPV6, out))
         return false;
     return !address_equal(out, &here);

@@ -182,19 +182,24 @@ static void on_opaque(struct front *front, struct span bytes)
     tunnel_from_start(connection, name);
 }
 
-/* False: no memory, or it leads to a door of ours. */
+/* Who was going to a door of ours is let in there. False: no memory. */
 static bool take_caught(struct connection *connection, int fd)
 {
+    struct entrance *entrance = connection->entrance;
+    const struct proxy *proxy = connection->proxy;
     struct address original;
-    if (connection->entrance->upstream[0] != '\0' || !original_destination(fd, &original))
+    if (entrance->upstream[0] != '\0' ||
+        !original_destination(fd, listener_address(&entrance->listener), &original))
         return true;
-    if (route_is_our_door(connection->proxy, &original)) {
-        metrics_count_rejection(connection->proxy->unroutable, REASON_LOOP);
-        return false;
+    struct entrance *door = route_door(proxy, &original);
+    if (door != NULL) {
+        connection->entrance = door;
+        return true;
     }
+    const bool is_dns = address_port(&original) == DNS_PORT; /* by TCP: a long answer */
     connection->caught = malloc(sizeof original);
     if (connection->caught != NULL)
-        *connection->caught = original;
+        *connection->caught = is_dns && proxy->dns_server.len > 0 ? proxy->dns_server : original;
     return connection->caught != NULL;
 }
 

@@ -177,8 +177,8 @@ static enum err open_entrance(struct proxy *proxy, const struct address_config *
                               const char *upstream, enum protocol protocol,
                               char why[LISTENER_TEXT_BYTES])
 {
-    struct address address;
-    if (address_of(at, &address) != OK) {
+    struct address address = {.len = 0};
+    if (at->kind != ADDRESS_FD && address_of(at, &address) != OK) {
         snprintf(why, LISTENER_TEXT_BYTES, "%s: not an address that can be listened on", at->text);
         return ERR_INVALID;
     }
@@ -195,7 +195,10 @@ static enum err open_entrance(struct proxy *proxy, const struct address_config *
                                              .on_accept = on_accept,
                                              .may_accept = may_accept,
                                              .on_refuse = on_refuse};
-    const enum err e = listener_open(&entrance->listener, proxy->loop, &address, &options, why);
+    const enum err e =
+        at->kind == ADDRESS_FD
+            ? listener_adopt(&entrance->listener, proxy->loop, at->port, &options, why)
+            : listener_open(&entrance->listener, proxy->loop, &address, &options, why);
     if (e != OK) {
         free(entrance);
         return e;
@@ -240,6 +243,46 @@ enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES])
         }
     }
     return open_outbound(proxy, &cfg->outbound, why);
+}
+
+/* ---- DNS ---- */
+
+/* The first of "ADDRESS[:PORT],…". */
+static enum err first_server(const char *servers, struct address *out)
+{
+    const struct span first = span_make(servers, strcspn(servers, ","));
+    return address_parse(first, out) == OK ? OK : address_from_ip(first, DNS_PORT, out);
+}
+
+enum err proxy_relay_dns(struct proxy *proxy, const struct proxy_options *options,
+                         char why[LISTENER_TEXT_BYTES])
+{
+    if (options->dns_socket_count > 0 && options->dns_servers != NULL &&
+        first_server(options->dns_servers, &proxy->dns_server) != OK) {
+        snprintf(why, LISTENER_TEXT_BYTES, "%s: name servers are written 192.0.2.1 or [::1]:5353",
+                 options->dns_servers);
+        return ERR_INVALID;
+    }
+    const struct address *server = proxy->dns_server.len > 0 ? &proxy->dns_server : NULL;
+    for (size_t i = 0; i < options->dns_socket_count; i++) {
+        const int fd = options->dns_sockets[i];
+        const enum err e = dns_relay_new(proxy->loop, fd, server, &proxy->dns_relays[i]);
+        if (e == OK)
+            continue;
+        snprintf(why, LISTENER_TEXT_BYTES,
+                 "descriptor %d is no UDP socket: whoever starts this process must leave one open "
+                 "for --relay-dns",
+                 fd);
+        return e;
+    }
+    return OK;
+}
+
+static void close_relays(struct proxy *proxy)
+{
+    for (size_t i = 0; i < PROXY_DNS_SOCKETS; i++)
+        if (proxy->dns_relays[i] != NULL)
+            dns_relay_free(&proxy->dns_relays[i]);
 }
 
 /* ---- reload ---- */
@@ -328,6 +371,7 @@ void proxy_free(struct proxy **taken)
         loop_turn(proxy->loop, true);
     loop_turn(proxy->loop, false);
     close_tls(proxy);
+    close_relays(proxy);
     resolver_free(&proxy->resolver);
     metrics_target_unref(&proxy->unroutable);
     snapshot_unref(&proxy->snapshot);

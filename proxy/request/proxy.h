@@ -14,6 +14,7 @@
 #include "config/policy_set.h"
 #include "config/protocol.h"
 #include "http/message.h"
+#include "net/dns_relay.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/resolver.h"
@@ -28,6 +29,7 @@
 #include <stdint.h>
 
 #define PROXY_PSEUDONYM_BYTES 32
+#define PROXY_DNS_SOCKETS 2 /* one for each address family */
 
 enum drain_phase { DRAIN_NONE = 0, DRAIN_SERVING, DRAIN_REFUSING, DRAIN_DONE };
 
@@ -47,6 +49,9 @@ struct proxy {
     struct codec codec;
     struct pool pool;
     struct resolver *resolver;
+    struct dns_relay *dns_relays[PROXY_DNS_SOCKETS]; /* NULL: not needed */
+    struct address
+        dns_server;         /* whom callers' queries are for, instead of whom they say; or none */
     struct tls_engine *tls; /* NULL: no policy has asked for it yet */
     struct call_engine engine;
     struct target_table targets;
@@ -86,6 +91,9 @@ struct proxy_options {
     struct metrics *metrics; /* borrowed, outlive the proxy */
     struct events *events;
     const char *dns_servers; /* NULL: of resolv.conf */
+    const int *dns_sockets;  /* UDP, inherited: queries of programs that reach no server;
+                                            they are asked of dns_servers, where there are some */
+    size_t dns_socket_count;
 };
 
 struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
@@ -95,6 +103,10 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *options,
 enum err proxy_listen(struct proxy *proxy, char why[LISTENER_TEXT_BYTES]) MUST_CHECK;
 /* Opens every entrance that the snapshot's ProxyConfig names; on an error `why` names the address
  * and what to do. */
+
+enum err proxy_relay_dns(struct proxy *proxy, const struct proxy_options *options,
+                         char why[LISTENER_TEXT_BYTES]) MUST_CHECK;
+/* Begins to answer on options->dns_sockets, and takes them; on an error `why` says what to do. */
 
 void proxy_swap(struct proxy *proxy, struct snapshot *snapshot);
 /* A reload: new numbers for live instances, new lanes. Takes a reference. Nothing in flight is

@@ -64,26 +64,17 @@ static bool is_our_door(const struct proxy *proxy, struct span host, uint16_t po
     return false;
 }
 
-static bool is_any(const struct address *address)
-{
-    static const struct in6_addr any6 = IN6ADDR_ANY_INIT;
-    if (address->any.sa_family == AF_INET)
-        return address->in.sin_addr.s_addr == INADDR_ANY;
-    return address->any.sa_family == AF_INET6 &&
-           memcmp(&address->in6.sin6_addr, &any6, sizeof any6) == 0;
-}
-
-bool route_is_our_door(const struct proxy *proxy, const struct address *address)
+struct entrance *route_door(const struct proxy *proxy, const struct address *address)
 {
     LIST_FOREACH (link, &proxy->entrances) {
-        const struct address *door =
-            listener_address(&CONTAINER_OF(link, struct entrance, link)->listener);
+        struct entrance *entrance = CONTAINER_OF(link, struct entrance, link);
+        const struct address *door = listener_address(&entrance->listener);
         const bool is_same_port = address_port(door) == address_port(address);
         if (address_equal(door, address) ||
-            (is_same_port && is_any(door) && address_is_loopback(address)))
-            return true;
+            (is_same_port && address_is_any(door) && address_is_loopback(address)))
+            return entrance;
     }
-    return false;
+    return NULL;
 }
 
 /* ---- targets ---- */

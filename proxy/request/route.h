@@ -24,8 +24,8 @@ bool route_is_method_listed(const struct retry_config *cfg, const struct message
 
 enum route_http { ROUTE_HTTP1, ROUTE_HTTP2, ROUTE_ALPN };
 
-bool route_is_our_door(const struct proxy *proxy, const struct address *address);
-/* Would a connection to it come back to us? */
+struct entrance *route_door(const struct proxy *proxy, const struct address *address);
+/* By which a connection to it would come back to us; NULL: it would not. */
 
 bool route_is_opaque_port(const struct proxy *proxy, uint16_t port);
 /* One of spec.opaquePorts. */

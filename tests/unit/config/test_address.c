@@ -27,6 +27,10 @@ Test(address, that_cannot_be_listened_on_is_named)
         {"localhost:80", "listening needs an IP address, not a name"},
         {"1.2.3:80", "listening needs an IP address, not a name"},
         {"1.2.3.256:80", "listening needs an IP address, not a name"},
+        {"fd:", "an inherited socket is fd:N, a descriptor from 3 up"},
+        {"fd:2", "an inherited socket is fd:N, a descriptor from 3 up"},
+        {"fd:-3", "an inherited socket is fd:N, a descriptor from 3 up"},
+        {"fd:70000", "an inherited socket is fd:N, a descriptor from 3 up"},
         {"unix:", "a Unix socket needs an absolute path: unix:/run/outrigger/x.sock"},
         {"unix:run/x", "a Unix socket needs an absolute path: unix:/run/outrigger/x.sock"},
         {"unix:/"
@@ -56,6 +60,8 @@ Test(address, to_listen_on_is_taken_apart)
     cr_assert_null(listening("unix:/run/x.sock", &parts));
     cr_assert(parts.kind == ADDRESS_UNIX && parts.port == 0 &&
               span_is(parts.host, SPAN("/run/x.sock")));
+    cr_assert_null(listening("fd:3", &parts));
+    cr_assert(parts.kind == ADDRESS_FD && parts.port == 3 && parts.host.len == 0);
 }
 
 Test(address, of_an_upstream_is_a_host_and_a_port)

@@ -124,3 +124,18 @@ Test(address, prints_unnamed_and_abstract_unix_peers)
     address_text(&address, text);
     cr_assert_str_eq(text, "none");
 }
+
+static bool is_any(const char *text)
+{
+    struct address address;
+    cr_assert_eq(address_parse(span_of(text), &address), OK);
+    return address_is_any(&address);
+}
+
+Test(address, of_every_interface_is_told_from_others)
+{
+    const struct address none = {.len = 0};
+    cr_expect(is_any("0.0.0.0:80") && is_any("[::]:0"));
+    cr_expect(!is_any("127.0.0.1:80") && !is_any("[::1]:80") && !is_any("unix:/x"));
+    cr_expect(!address_is_any(&none));
+}

@@ -114,6 +114,53 @@ Test(listener, reports_the_port_that_the_system_chose_and_accepts_on_it)
     loop_free(&loop);
 }
 
+static enum err try_adopt(struct listener *listener, struct loop *loop, int fd,
+                          char why[LISTENER_TEXT_BYTES])
+{
+    const struct listener_options options = {.on_accept = on_accept};
+    return listener_adopt(listener, loop, fd, &options, why);
+}
+
+Test(listener, takes_over_a_socket_that_listens_already)
+{
+    struct loop *loop = driver_loop();
+    struct door door = {.limit = 256};
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char why[LISTENER_TEXT_BYTES];
+    const struct listener_options options = {
+        .context = &door, .on_accept = on_accept, .may_accept = may_accept};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert(bind(fd, (const struct sockaddr *)&any, sizeof(any)) == 0 && listen(fd, 1) == 0);
+    cr_assert_eq(listener_adopt(&door.listener, loop, fd, &options, why), OK, "%s", why);
+    const struct address *at = listener_address(&door.listener);
+    cr_assert(address_is_loopback(at) && address_port(at) != 0);
+    cr_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    int client = dial(at);
+    TURN_UNTIL(loop, door.count == 1);
+    cr_assert(fcntl(door.fds[0], F_GETFL) & O_NONBLOCK);
+    close(client);
+    door_close(&door, loop);
+    cr_assert(fcntl(fd, F_GETFD) < 0, "it was closed");
+    loop_free(&loop);
+}
+
+Test(listener, takes_nothing_over_that_does_not_listen_and_leaves_it_open)
+{
+    struct loop *loop = driver_loop();
+    struct listener listener;
+    char why[LISTENER_TEXT_BYTES] = "";
+    int datagrams = socket(AF_INET, SOCK_DGRAM, 0), file = open("/dev/null", O_RDONLY);
+    int plain = tcp_socket(AF_INET);
+    cr_expect_eq(try_adopt(&listener, loop, 1000, why), ERR_NOT_FOUND);
+    cr_expect(strstr(why, "fd:1000: there is no such descriptor") != NULL, "%s", why);
+    cr_expect_eq(try_adopt(&listener, loop, datagrams, why), ERR_INVALID);
+    cr_expect_eq(try_adopt(&listener, loop, file, why), ERR_INVALID);
+    cr_expect_eq(try_adopt(&listener, loop, plain, why), ERR_INVALID);
+    cr_expect(strstr(why, "it is no listening socket") != NULL, "%s", why);
+    cr_expect(close(datagrams) == 0 && close(file) == 0 && close(plain) == 0);
+    loop_free(&loop);
+}
+
 static bool has_ipv6(void)
 {
     const struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
