@@ -6,9 +6,11 @@
 #include "cli/policy_files.h"
 #include "cli/report.h"
 #include "cli/run_child.h"
+#include "cli/run_enclosure.h"
 #include "cli/run_environment.h"
 #include "cli/run_options.h"
 #include "cli/run_proxy.h"
+#include "cli/run_publish.h"
 #include "cli/run_signals.h"
 #include "cli/run_targets.h"
 #include "cli/terminal.h"
@@ -29,6 +31,8 @@ struct run {
     struct run_targets targets;
     struct run_signals signals;
     struct run_proxy proxy;
+    struct run_enclosure enclosure; /* of --transparent */
+    struct run_publish publish;
     struct run_child child;
     size_t policies;
     size_t warnings;
@@ -114,16 +118,26 @@ static void say_what_is_set_up(const struct run *run)
                 run->warnings, plural(run->warnings));
 }
 
-static void set_environment(const void *context)
+static int prepare(const void *context)
 {
     const struct run *run = context;
-    run_environment_set(&run->proxy, &run->targets);
+    const bool is_transparent = run->options.is_transparent;
+    run_environment_set(&run->proxy, &run->targets, !is_transparent);
+    return is_transparent ? run_enclosure_enter(&run->enclosure) : 0;
 }
 
 static void on_other_child(void *context, pid_t pid, int status)
 {
     struct run *run = context;
     run_proxy_note_end(&run->proxy, pid, status);
+    run_publish_note_end(&run->publish, pid);
+}
+
+static int start_child(struct run *run)
+{
+    const int problem =
+        run_child_start(&run->child, &run->signals, run->options.command, prepare, run);
+    return problem == 0 ? 0 : fail(err_from_errno(problem));
 }
 
 static int run_command(struct run *run)
@@ -131,15 +145,41 @@ static int run_command(struct run *run)
     int code = run_proxy_start(&run->proxy, &run->signals);
     if (code == 0) {
         say_what_is_set_up(run);
-        const int problem =
-            run_child_start(&run->child, &run->signals, run->options.command, set_environment, run);
-        if (problem == 0)
-            code = run_child_wait(&run->child, on_other_child, run);
-        else
-            code = fail(err_from_errno(problem));
+        code = start_child(run);
     }
-    run_proxy_stop(&run->proxy);
-    return code;
+    return code == 0 ? run_child_wait(&run->child, on_other_child, run) : code;
+}
+
+/* The child comes first: the proxy listens on sockets that it makes. */
+static int run_enclosed(struct run *run)
+{
+    int code = start_child(run);
+    if (code != 0)
+        return code;
+    code = run_enclosure_take(&run->enclosure);
+    if (code == 0)
+        code = run_proxy_start(&run->proxy, &run->signals);
+    if (code == 0)
+        code = run_publish_start(&run->publish, &run->enclosure, &run->proxy);
+    if (code != 0) {
+        run_child_give_up(&run->child);
+        return code;
+    }
+    say_what_is_set_up(run);
+    run_enclosure_open(&run->enclosure);
+    return run_child_wait(&run->child, on_other_child, run);
+}
+
+static int set_up(struct run *run)
+{
+    const struct run_enclosure *enclosure = run->options.is_transparent ? &run->enclosure : NULL;
+    int code = enclosure ? run_enclosure_init(&run->enclosure, &run->options) : 0;
+    if (code == 0)
+        code = run_publish_init(&run->publish, &run->options);
+    if (code != 0)
+        return code;
+    const enum err e = run_proxy_init(&run->proxy, &run->options, enclosure, &run->targets);
+    return e == OK ? 0 : fail(e);
 }
 
 static int run_with_proxy(struct run *run)
@@ -148,8 +188,13 @@ static int run_with_proxy(struct run *run)
     if (code != 0)
         return code;
     run_signals_take(&run->signals); /* from here on there is something to clean up */
-    const enum err e = run_proxy_init(&run->proxy, &run->options, &run->targets);
-    code = e == OK ? run_command(run) : fail(e);
+    code = set_up(run);
+    if (code == 0)
+        code = run->options.is_transparent ? run_enclosed(run) : run_command(run);
+    run_publish_stop(&run->publish);
+    run_proxy_stop(&run->proxy);
+    if (run->options.is_transparent)
+        run_enclosure_fini(&run->enclosure);
     run_proxy_fini(&run->proxy);
     return code;
 }

@@ -1,9 +1,10 @@
 /* proxy_arguments.c - see proxy_arguments.h. */
 #include "cli/proxy_arguments.h"
 
+#include "base/number.h"
+
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,10 +62,9 @@ static const char **value_of(struct proxy_arguments *arguments, const char *opti
 /* False: it is no descriptor that somebody could have left us, or one too many. */
 static bool take_dns_socket(struct proxy_arguments *arguments)
 {
-    char *end;
-    const unsigned long fd = strtoul(arguments->relay_dns, &end, 10);
-    if (arguments->dns_socket_count == PROXY_DNS_SOCKETS || *end != '\0' || fd <= STDERR_FILENO ||
-        fd > INT_MAX)
+    uint32_t fd;
+    if (arguments->dns_socket_count == PROXY_DNS_SOCKETS ||
+        !number_parse(span_of(arguments->relay_dns), STDERR_FILENO + 1, INT_MAX, &fd))
         return false;
     arguments->dns_sockets[arguments->dns_socket_count++] = (int)fd;
     arguments->relay_dns = NULL;

@@ -35,7 +35,7 @@ static int cannot_run(const char *command, int code)
 }
 
 int run_child_start(struct run_child *child, const struct run_signals *signals, char **command,
-                    void (*set_environment)(const void *context), const void *context)
+                    int (*prepare)(const void *context), const void *context)
 {
     const pid_t parent = getpid();
     fflush(NULL);
@@ -44,10 +44,12 @@ int run_child_start(struct run_child *child, const struct run_signals *signals, 
         return errno;
     if (child->pid > 0)
         return 0;
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    const int code = prepare(context);
+    if (code != 0)
+        _exit(code);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* other credentials would have undone it */
     if (getppid() != parent)
         _exit(EXIT_CANNOT_RUN); /* it died before the line above */
-    set_environment(context);
     run_signals_give_back(signals);
     execvp(command[0], command);
     _exit(cannot_run(command[0], errno));
@@ -115,6 +117,20 @@ static int wait_limit(struct run_child *child)
     return -1;
 }
 
+static int exit_code(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int run_child_give_up(struct run_child *child)
+{
+    kill(child->pid, SIGKILL);
+    while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR)
+        continue;
+    child->has_ended = true;
+    return exit_code(child->status);
+}
+
 int run_child_wait(struct run_child *child, void (*on_other)(void *context, pid_t pid, int status),
                    void *context)
 {
@@ -126,5 +142,5 @@ int run_child_wait(struct run_child *child, void (*on_other)(void *context, pid_
         else if (number > 0)
             forward(child, &info);
     }
-    return WIFSIGNALED(child->status) ? 128 + WTERMSIG(child->status) : WEXITSTATUS(child->status);
+    return exit_code(child->status);
 }

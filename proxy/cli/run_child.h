@@ -4,7 +4,7 @@
  * a resize) has reached it already; only what others send to us is passed on. When it stops, so do
  * we, and the shell has the terminal again. Should we be killed outright, it gets SIGTERM.
  *
- * Example: if (run_child_start(&child, &signals, command, set, context) == 0)
+ * Example: if (run_child_start(&child, &signals, command, prepare, context) == 0)
  *              code = run_child_wait(&child, on_other, context); */
 #ifndef OUTRIGGER_CLI_RUN_CHILD_H
 #define OUTRIGGER_CLI_RUN_CHILD_H
@@ -25,9 +25,13 @@ struct run_child {
 };
 
 int run_child_start(struct run_child *child, const struct run_signals *signals, char **command,
-                    void (*set_environment)(const void *context), const void *context);
-/* Runs the command with the environment that the callback makes, in the child. 0, or an errno. What
- * cannot be run ends with 127 or 126, as in a shell: said. */
+                    int (*prepare)(const void *context), const void *context);
+/* Runs the command after the callback, in the child, has made its surroundings: 0, or the exit code
+ * that the child then ends with. Returns 0, or an errno. What cannot be run ends with 127 or 126,
+ * as in a shell: said. */
+
+int run_child_give_up(struct run_child *child);
+/* Kills it if it is still there; its exit code. */
 
 int run_child_wait(struct run_child *child, void (*on_other)(void *context, pid_t pid, int status),
                    void *context);

@@ -75,6 +75,10 @@ static enum err write_config(struct run_proxy *proxy, struct run_targets *target
 {
     char *text = NULL;
     size_t len;
+    const size_t families = proxy->enclosure ? proxy->enclosure->families : 0;
+    const char *caught = families == 0   ? ""
+                         : families == 1 ? ", \"fd:3\""
+                                         : ", \"fd:3\", \"fd:4\""; /* as be_proxy has them */
     FILE *file = open_memstream(&text, &len);
     if (file == NULL)
         return ERR_NO_MEMORY;
@@ -83,11 +87,11 @@ static enum err write_config(struct run_proxy *proxy, struct run_targets *target
             "kind: ProxyConfig\n"
             "metadata: {name: run, annotations: {" OVERLAY_ANNOTATION ": \"true\"}}\n"
             "spec:\n"
-            "  outbound: {listen: [\"%s:%u\"]}\n"
+            "  outbound: {listen: [\"%s:%u\"%s]}\n"
             "  admin: {listen: \"%s:%u\"}\n"
             "  drain: {mode: refuse, timeout: 500ms}\n"
             "  log: {format: text}\n",
-            proxy->host, proxy->outbound, proxy->host, proxy->admin);
+            proxy->host, proxy->outbound, caught, proxy->host, proxy->admin);
     enum err e = write_listeners(proxy, targets, file);
     if (fclose(file) != 0 && e == OK)
         e = ERR_NO_MEMORY;
@@ -100,9 +104,9 @@ static enum err write_config(struct run_proxy *proxy, struct run_targets *target
 }
 
 enum err run_proxy_init(struct run_proxy *proxy, const struct run_options *options,
-                        struct run_targets *targets)
+                        const struct run_enclosure *enclosure, struct run_targets *targets)
 {
-    *proxy = (struct run_proxy){.options = options, .host = targets->host};
+    *proxy = (struct run_proxy){.options = options, .enclosure = enclosure, .host = targets->host};
     enum err e = run_folder_init(&proxy->folder, "run");
     if (e != OK)
         return e;
@@ -121,8 +125,8 @@ enum err run_proxy_init(struct run_proxy *proxy, const struct run_options *optio
 static int call_proxy(const struct run_proxy *proxy)
 {
     const struct run_options *options = proxy->options;
-    char generated[RUN_PATH_MAX], defaults[RUN_PATH_MAX];
-    const char *arguments[2 * RUN_PATHS_MAX + 8] = {"proxy", "-c", generated};
+    char generated[RUN_PATH_MAX], defaults[RUN_PATH_MAX], dns[ENCLOSURE_FAMILIES][4];
+    const char *arguments[2 * RUN_PATHS_MAX + 16] = {"proxy", "-c", generated};
     int count = 3;
     run_folder_path(&proxy->folder, "run.yaml", generated);
     run_folder_path(&proxy->folder, "default.yaml", defaults);
@@ -138,20 +142,52 @@ static int call_proxy(const struct run_proxy *proxy)
         arguments[count++] = "--dns";
         arguments[count++] = options->dns;
     }
+    for (size_t i = 0; proxy->enclosure && i < proxy->enclosure->families; i++) {
+        snprintf(dns[i], sizeof dns[i], "%zu", RUN_FIRST_FD + proxy->enclosure->families + i);
+        arguments[count++] = "--relay-dns";
+        arguments[count++] = dns[i];
+    }
     return cmd_proxy(count, (char **)arguments);
 }
 
-_Noreturn static void be_proxy(struct run_proxy *proxy, pid_t parent, int log)
+/* `count` of them at RUN_FIRST_FD and above; none is closed before it has been copied, since all
+ * are lifted out of the way first. A pipe of the user's must end with the command. */
+static void keep_only(const int *sockets, size_t count)
+{
+    int lifted[RUN_PUBLISHED_MAX];
+    const int above = RUN_FIRST_FD + RUN_PUBLISHED_MAX;
+    for (size_t i = 0; i < count; i++)
+        lifted[i] = fcntl(sockets[i], F_DUPFD_CLOEXEC, above);
+    for (size_t i = 0; i < count; i++)
+        dup2(lifted[i], RUN_FIRST_FD + (int)i);
+    close_range(RUN_FIRST_FD + (unsigned)count, ~0U, 0);
+}
+
+void run_proxy_become(const char *name, const struct run_proxy *proxy, const int *sockets,
+                      size_t count)
 {
     const int nothing = open("/dev/null", O_RDONLY);
+    const int log = open(proxy->log, O_WRONLY | O_APPEND | O_CLOEXEC);
     setsid();
-    prctl(PR_SET_NAME, "outrigger-proxy");
+    prctl(PR_SET_NAME, name);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     dup2(nothing, STDIN_FILENO);
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
-    close_range(STDERR_FILENO + 1, ~0U, 0); /* a pipe of the user's must end with the command */
+    keep_only(sockets, count);
     run_signals_give_back(proxy->signals);
+}
+
+_Noreturn static void be_proxy(struct run_proxy *proxy, pid_t parent)
+{
+    const struct run_enclosure *enclosure = proxy->enclosure;
+    int sockets[2 * ENCLOSURE_FAMILIES];
+    size_t count = 0;
+    for (size_t i = 0; enclosure && i < enclosure->families; i++)
+        sockets[count++] = enclosure->outbound[i];
+    for (size_t i = 0; enclosure && i < enclosure->families; i++)
+        sockets[count++] = enclosure->dns[i];
+    run_proxy_become("outrigger-proxy", proxy, sockets, count);
     const int code = getppid() == parent ? call_proxy(proxy) : EXIT_NOT_STARTED;
     if (getppid() != parent)
         run_folder_remove(&proxy->folder);
@@ -196,7 +232,9 @@ int run_proxy_start(struct run_proxy *proxy, const struct run_signals *signals)
 {
     const pid_t parent = getpid();
     const int log = open(proxy->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (log < 0) {
+    if (log >= 0) {
+        close(log); /* it is there, and may be written */
+    } else {
         fprintf(stderr, "outrigger run: the log %s: %s\n", proxy->log, strerror(errno));
         return EXIT_NOT_STARTED;
     }
@@ -204,8 +242,7 @@ int run_proxy_start(struct run_proxy *proxy, const struct run_signals *signals)
     fflush(NULL);
     const pid_t pid = fork();
     if (pid == 0)
-        be_proxy(proxy, parent, log);
-    close(log);
+        be_proxy(proxy, parent);
     if (pid < 0) {
         fprintf(stderr, "outrigger run: no process for the proxy: %s\n", strerror(errno));
         return EXIT_NOT_STARTED;

@@ -8,6 +8,7 @@
 #ifndef OUTRIGGER_CLI_RUN_PROXY_H
 #define OUTRIGGER_CLI_RUN_PROXY_H
 
+#include "cli/run_enclosure.h"
 #include "cli/run_folder.h"
 #include "cli/run_options.h"
 #include "cli/run_signals.h"
@@ -16,8 +17,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define RUN_FIRST_FD 3 /* of the sockets that a process of ours is given */
+
 struct run_proxy {
     const struct run_options *options;
+    const struct run_enclosure *enclosure; /* NULL: of a command that is not in one */
     const struct run_signals *signals;
     struct run_folder folder;
     char log[4096];
@@ -30,6 +34,7 @@ struct run_proxy {
 };
 
 enum err run_proxy_init(struct run_proxy *proxy, const struct run_options *options,
+                        const struct run_enclosure *enclosure,
                         struct run_targets *targets) MUST_CHECK;
 /* Makes the folder, picks ports (and the url of each target that needs one), writes the
  * configuration. On an error, too, run_proxy_fini is due. */
@@ -44,6 +49,11 @@ void run_proxy_note_end(struct run_proxy *proxy, pid_t pid, int status);
 
 void run_proxy_stop(struct run_proxy *proxy);
 /* Lets it drain for a moment, then kills it. */
+
+void run_proxy_become(const char *name, const struct run_proxy *proxy, const int *sockets,
+                      size_t count);
+/* In a child: this process is in a session of its own, writes to the log, and has these sockets,
+ * from descriptor RUN_FIRST_FD on, and no other descriptor of ours. */
 
 void run_proxy_fini(struct run_proxy *proxy);
 

@@ -14,6 +14,7 @@ from harness.ports import free_port
 from harness.proxy import BINARY, policy_document
 from harness.upstream import answer
 from harness.waiting import DEADLINE, slack, wait_until
+from harness.wrapper import descendants, finished, is_gone, proxy_of
 
 RETRY = "retry: {attempts: 2, backoff: 1ms}"
 SHOW = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))"
@@ -62,34 +63,6 @@ def policies(tmp_path):
     return write
 
 
-def finished(process, timeout=DEADLINE):
-    said, told = process.communicate(timeout=timeout)
-    return process.returncode, said, told
-
-
-def descendants(pid):
-    """Of a process: pids, whatever their sessions."""
-    found = []
-    for line in subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout.splitlines():
-        child, parent = map(int, line.split())
-        if parent == pid:
-            found += [child, *descendants(child)]
-    return found
-
-
-def is_gone(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def proxy_of(process):
-    """The pid of its proxy: the child that is our own program."""
-    own = os.path.realpath(BINARY)
-    return next(pid for pid in descendants(process.pid) if os.path.realpath(f"/proc/{pid}/exe") == own)
-
-
 def environment(run, options, tmp_path, **how):
     shown = tmp_path / "environment.json"
     code, _, told = finished(run(options, sys.executable, "-c", SHOW, str(shown), **how))
@@ -122,10 +95,25 @@ def test_quiet_says_nothing(run, policies):
 
 
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-def test_no_proxy_is_the_users_where_it_is_set(run, policies, tmp_path, name):
+def test_our_address_is_added_to_the_users_no_proxy(run, policies, tmp_path, name):
+    """Or clients call OUTRIGGER_<NAME>_URL through the proxy, which is a loop."""
     env, _ = environment(run, ["-c", policies(policy_document(RETRY))], tmp_path, env={name: "internal.example"})
-    other = {"NO_PROXY": "no_proxy", "no_proxy": "NO_PROXY"}[name]
-    assert env[name] == "internal.example" and other not in env
+    assert env["NO_PROXY"] == env["no_proxy"] == "internal.example,127.0.0.2"
+
+
+@pytest.mark.parametrize("value, wanted", [("*", "*"), ("a, 127.0.0.2", "a, 127.0.0.2"), ("127.0.0.20", "127.0.0.20,127.0.0.2"),
+                                           ("", "127.0.0.2")])
+def test_nothing_is_added_to_a_no_proxy_that_covers_us(run, policies, tmp_path, value, wanted):
+    env, _ = environment(run, ["-c", policies(policy_document(RETRY))], tmp_path, env={"NO_PROXY": value})
+    assert env["NO_PROXY"] == env["no_proxy"] == wanted
+
+
+def test_a_url_of_a_target_is_no_loop_with_a_no_proxy_of_the_users(run, policies, upstream):
+    port = int(upstream.address.split(":")[1])
+    folder = policies(policy_document(RETRY, host="localhost", port=port, name="orders"))
+    python = "import os, urllib.request; print(urllib.request.urlopen(os.environ['OUTRIGGER_ORDERS_URL']).status)"
+    code, said, told = finished(run(["-c", folder], sys.executable, "-c", python, env={"no_proxy": "internal.example"}))
+    assert (code, said) == (0, "200\n"), told
 
 
 def test_without_files_the_safe_defaults_hold(run, upstream):

@@ -20,15 +20,15 @@ from .waiting import wait_until
 class NameServer:
     """dnsmasq, which knows the names that it is given and no others."""
 
-    def __init__(self, program, folder, services=()):
+    def __init__(self, program, folder, services=(), host="127.0.0.1", port=None):
         """`services`: SRV records, as (name, host, port, priority)."""
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.host, self.port = host, port or free_port()
+        self.address = f"{host}:{self.port}"
         self.hosts = pathlib.Path(folder) / "hosts"
         self.names = {}
         self.hosts.write_text("")
         self.process = subprocess.Popen(
-            [program, "--no-daemon", "--conf-file=/dev/null", f"--port={self.port}", "--listen-address=127.0.0.1",
+            [program, "--no-daemon", "--conf-file=/dev/null", f"--port={self.port}", f"--listen-address={host}",
              "--bind-interfaces", "--no-resolv", "--no-hosts", f"--addn-hosts={self.hosts}", "--local=/test/",
              "--user=root", "--local-ttl=1",
              *(f"--srv-host={name},{host},{port},{priority}" for name, host, port, priority in services)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -39,7 +39,7 @@ class NameServer:
         assert self.process.poll() is None, "dnsmasq ended"
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(0.2)
-            probe.sendto(b"\1\2\1\0\0\1\0\0\0\0\0\0\1x\4test\0\0\1\0\1", ("127.0.0.1", self.port))
+            probe.sendto(b"\1\2\1\0\0\1\0\0\0\0\0\0\1x\4test\0\0\1\0\1", (self.host, self.port))
             try:
                 return len(probe.recv(512)) > 12
             except OSError:
