@@ -75,17 +75,23 @@ static bool tcp_has_ended(struct stream *stream)
     return got == 0 || is_gone(got);
 }
 
+void tcp_reset(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)); /* or it ends orderly */
+    close(fd);
+}
+
 static void tcp_close(struct stream *stream, enum stream_ending ending)
 {
     if (stream->fd < 0) {
         return;
     }
     if (ending == STREAM_END_RESET) {
-        const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-        (void)setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once,
-                         sizeof(at_once)); /* or it ends orderly */
+        tcp_reset(stream->fd);
+    } else {
+        close(stream->fd);
     }
-    close(stream->fd);
 }
 
 const struct stream_class tcp_class = {.name = "tcp",

@@ -27,6 +27,9 @@ enum reason tcp_connect_reason(int error);
 /* What a failed connect means: REASON_CONNECT_REFUSED, _CONNECT_TIMEOUT or _OVERLOADED; REASON_NONE
  * for 0. */
 
+void tcp_reset(int fd);
+/* Closes it with a reset instead of a FIN. */
+
 int tcp_socket(int family);
 /* A non-blocking, close-on-exec stream socket, with TCP_NODELAY where that means something; -1 with
  * errno. */

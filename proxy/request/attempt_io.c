@@ -133,12 +133,15 @@ void attempt_io_start(struct request *request)
     const bool is_plain_tunnel = call->facts.is_tunnel; /* CONNECT: TLS is the caller's business */
     const struct address *dialled = host_dialled(call);
     const bool is_chosen = dialled == NULL && choice_is_needed(call->lane);
+    /* None would do when the gate asked, though the addresses are known (host's make_do). */
+    const bool is_vain =
+        is_chosen && call->endpoint_id == CANDIDATE_UNKNOWN && endpoint_set_use(endpoints);
     const struct attempt_order order = {
         .endpoints = endpoints,
         .wanted = dialled     ? address_hash(dialled)
                   : is_chosen ? call->endpoint_id
                               : CANDIDATE_UNKNOWN,
-        .stays = dialled != NULL,
+        .stays = dialled != NULL || is_vain,
         .key = host_balancer_key(call),
         .repeat = repeat_of(request),
         .needs_fresh = call->needs_fresh,

@@ -5,6 +5,7 @@
 #include "http/local_reply.h"
 #include "net/original.h"
 #include "net/sniff.h"
+#include "net/tcp.h"
 #include "request/relay.h"
 #include "request/request.h"
 #include "request/tunnel.h"
@@ -249,6 +250,22 @@ void connection_accept(struct entrance *entrance, int fd, const struct address *
     begin(connection);
 }
 
+/* A redirected connection may speak anything: only one that has begun as HTTP/1.1 understands us.
+ */
+static bool understands_reply(const struct entrance *entrance, int fd)
+{
+    struct address original;
+    struct client_hello hello;
+    char *first = entrance->proxy->loop->read_buffer;
+    if (route_is_tcp(entrance))
+        return false;
+    if (entrance->upstream[0] != '\0' ||
+        !original_destination(fd, listener_address(&entrance->listener), &original))
+        return true;
+    const ssize_t got = recv(fd, first, LOOP_READ_BYTES, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 && sniff(span_make(first, (size_t)got), &hello) == SNIFF_HTTP1;
+}
+
 void connection_refuse(struct entrance *entrance, int fd)
 {
     char text[LOCAL_REPLY_MAX];
@@ -261,7 +278,11 @@ void connection_refuse(struct entrance *entrance, int fd)
         .is_last = true,
     };
     metrics_count_rejection(entrance->proxy->unroutable, REASON_OVERLOADED);
-    if (!route_is_tcp(entrance) && local_reply_write(&reply, text, sizeof text, &len) == OK &&
+    if (!understands_reply(entrance, fd)) {
+        tcp_reset(fd);
+        return;
+    }
+    if (local_reply_write(&reply, text, sizeof text, &len) == OK &&
         send(fd, text, len, MSG_NOSIGNAL) > 0)
         shutdown(fd, SHUT_WR);
     close(fd);

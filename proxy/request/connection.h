@@ -26,7 +26,8 @@ void connection_accept(struct entrance *entrance, int fd, const struct address *
 /* Takes the descriptor. */
 
 void connection_refuse(struct entrance *entrance, int fd);
-/* At limits.maxConnections: says 503 overloaded as far as the socket takes it, and closes. */
+/* At limits.maxConnections: says 503 overloaded as far as the socket takes it, and closes; what may
+ * speak another protocol is reset. */
 
 void connection_become_h2(struct connection *connection, struct span bytes);
 /* Its first bytes, or those inside its CONNECT, were the preface of HTTP/2; `bytes` are what came

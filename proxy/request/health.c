@@ -354,22 +354,32 @@ static bool is_candidate(const struct endpoint *endpoint)
     return list_is_linked(&endpoint->candidate.turn);
 }
 
+static bool is_in_use(const struct endpoint_set *endpoints, mono_ns now)
+{
+    return endpoints != NULL && endpoints->used_at != 0 &&
+           mono_since(now, endpoints->used_at) < POOL_WARM_TIME;
+}
+
+static void add_checks(struct health_checks *checks, struct endpoint_set *endpoints, mono_ns now)
+{
+    for (size_t i = 0; is_in_use(endpoints, now) && i < endpoints->balancer.count; i++)
+        if (endpoint_at(endpoints, i)->check == NULL)
+            check_new(checks, endpoint_at(endpoints, i));
+}
+
 void health_sweep(struct health_checks *checks)
 {
     if (checks == NULL)
         return;
-    struct endpoint_set *endpoints = destination_of(checks->target)->endpoints;
+    const struct destination *destination = destination_of(checks->target);
     const mono_ns now = checks->proxy->loop->now;
-    const bool is_wanted = endpoints != NULL && endpoints->used_at != 0 &&
-                           mono_since(now, endpoints->used_at) < POOL_WARM_TIME;
     LIST_FOREACH_SAFE (link, following, &checks->list) {
         struct check *check = CONTAINER_OF(link, struct check, link);
-        if (!is_wanted || !is_candidate(check->endpoint))
+        if (!is_candidate(check->endpoint) || !is_in_use(check->endpoint->set, now))
             check_free(check);
     }
-    for (size_t i = 0; is_wanted && i < endpoints->balancer.count; i++)
-        if (endpoint_at(endpoints, i)->check == NULL)
-            check_new(checks, endpoint_at(endpoints, i));
+    add_checks(checks, destination->endpoints, now);
+    add_checks(checks, destination->dialled.set, now);
 }
 
 /* ---- of a target ---- */

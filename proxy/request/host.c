@@ -163,7 +163,11 @@ static void note_panic(const struct call *call, bool is_panic)
         metrics_count_panic(destination->metrics);
     if (is_panic && !destination->is_in_panic)
         log_event(LOG_WARN, "outlier_panic", LOG_STR("target", call->lane->target->name),
-                  LOG_TEXT("every endpoint is ejected: ejections are ignored until one is back"),
+                  LOG_TEXT(host_dialled(call)
+                               ? "the endpoint that was dialled is ejected, and no other will do: "
+                                 "the ejection is ignored"
+                               : "every endpoint is ejected: ejections are ignored until one is "
+                                 "back"),
                   LOG_STR("at", call->lane->outlier->outlier_at));
     destination->is_in_panic = is_panic;
 }

@@ -115,8 +115,12 @@ static struct pool_tls tls_of(const struct attempt *attempt)
     "or "                                                                                          \
     "add endpoints"
 #define NOT_WELL                                                                                   \
-    "every endpoint fails its health check, and healthCheck.panic is refuse: "                     \
+    "every endpoint fails its health check or is ejected, and healthCheck.panic is refuse: "       \
     "outrigger_endpoint_healthy and the log say which and why"
+
+#define IS_UNFIT                                                                                   \
+    "the endpoint that was dialled fails its health check, and others do not, or "                 \
+    "healthCheck.panic is refuse: outrigger_endpoint_healthy and the log say why"
 
 static void fail_to_connect(struct attempt *attempt, enum err e)
 {
@@ -221,6 +225,30 @@ static struct candidate *choose(struct attempt *attempt)
     return picked;
 }
 
+static bool has_well(const struct endpoint_set *endpoints)
+{
+    for (size_t i = 0; i < endpoints->balancer.count; i++)
+        if (!endpoints->balancer.candidates[i]->is_unhealthy)
+            return true;
+    return false;
+}
+
+/* Of one that the caller chose: unhealthy, and it is no panic. */
+static bool is_unfit(const struct endpoint_set *endpoints, const struct candidate *candidate)
+{
+    return candidate->is_unhealthy && (endpoints->refuses_unhealthy || has_well(endpoints));
+}
+
+/* One is well, and has no room for a connection. */
+static bool has_full(const struct endpoint_set *endpoints)
+{
+    for (size_t i = 0; endpoints->max_connections > 0 && i < endpoints->balancer.count; i++)
+        if (!endpoints->balancer.candidates[i]->is_unhealthy &&
+            !pool_has_room(endpoint_at(endpoints, i)))
+            return true;
+    return false;
+}
+
 /* The balancer's choice, if it chose already (the gate was asked about that one), or a new one. */
 static struct endpoint *pick(struct attempt *attempt)
 {
@@ -228,6 +256,8 @@ static struct endpoint *pick(struct attempt *attempt)
     struct candidate *picked = NULL;
     if (order->wanted != 0)
         picked = balancer_find(&order->endpoints->balancer, order->wanted);
+    if (picked != NULL && order->stays && is_unfit(order->endpoints, picked))
+        return NULL;
     if (picked != NULL || order->stays)
         return endpoint_of(picked);
     order->wanted = 0; /* or it left DNS since the gate was asked: any other will do */
@@ -237,11 +267,12 @@ static struct endpoint *pick(struct attempt *attempt)
 /* No endpoint may be used. */
 static void fail_to_pick(struct attempt *attempt)
 {
-    const struct endpoint_set *endpoints = attempt->search->order.endpoints;
-    bool is_well = false;
-    for (size_t i = 0; i < endpoints->balancer.count; i++)
-        is_well |= !endpoints->balancer.candidates[i]->is_unhealthy;
-    if (is_well && !attempt->search->order.stays)
+    const struct attempt_order *order = &attempt->search->order;
+    const struct endpoint_set *endpoints = order->endpoints;
+    const bool is_named = order->stays && order->wanted != 0;
+    if (is_named && balancer_find(&endpoints->balancer, order->wanted) != NULL)
+        fail_later(attempt, REASON_NO_ENDPOINT, IS_UNFIT);
+    else if (!is_named && has_full(endpoints))
         fail_to_connect(attempt, ERR_FULL);
     else if (endpoints->balancer.count > 0 && endpoints->refuses_unhealthy)
         fail_later(attempt, REASON_NO_ENDPOINT, NOT_WELL);

@@ -54,7 +54,8 @@ struct attempt_order {
     bool is_tunnel;     /* never from the pool, never to it */
     bool is_http2;      /* a stream of a shared connection; of `negotiates`, if that is not known */
     bool negotiates;    /* over TLS: whichever HTTP is agreed on */
-    bool stays;         /* the wanted endpoint and no other, however long it takes */
+    bool stays; /* the wanted endpoint and no other, however long it takes; none wanted: none
+                   will do, and the attempt says why */
     struct pool_tls tls;
 };
 

@@ -1,6 +1,7 @@
 """Connections that the kernel redirects to the proxy: the real rules, an app that knows nothing, servers behind a wire."""
 
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,16 @@ with socket.create_connection((host, port), timeout=20) as line:
     line.sendall(first)
     line.settimeout(20)
     sys.stdout.buffer.write(line.recv(65536))
+"""
+
+
+LINE = """
+import socket, sys
+line = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20)
+line.sendall(sys.argv[3].encode().decode("unicode_escape").encode("latin-1"))
+print("sent", flush=True)
+print(line.recv(4096).decode(), flush=True)
+sys.stdin.read()
 """
 
 
@@ -80,6 +91,85 @@ def test_each_address_of_a_target_is_dialled_as_it_was(app, pair, serve, redirec
         assert curl(app, "http://198.51.100.7:8080/", "-H", "Host: shop")[0] == 200
         assert curl(app, "http://198.51.100.8:8080/", "-H", "Host: shop")[0] == 503
     assert (len(first.requests), len(second.requests)) == (3, 3)
+
+
+@pytest.fixture
+def shop(pair, serve):
+    """Two addresses of one name."""
+    for address in ("198.51.100.7", "198.51.100.8"):
+        pair.server.add_address(address)
+    return [serve(Upstream, host=address, port=8080) for address in ("198.51.100.7", "198.51.100.8")]
+
+
+def call_shop(app, upstream):
+    code, body, _, _ = curl(app, f"http://{upstream.address}/", "-H", "Host: shop")
+    return code, "no_endpoint" in body
+
+
+CHECKED = "healthCheck: {path: /healthz, interval: 100ms, timeout: 100ms, unhealthyThreshold: 2, healthyThreshold: 1%s}"
+
+
+def wait_health(proxy, upstream, is_well):
+    wait_until(lambda: [value for _, value in proxy.metrics().all(
+        "outrigger_endpoint_healthy", instance=f"target/healthCheck:{upstream.address}")] == [is_well],
+        what=f"{upstream.address} is {'well' if is_well else 'not well'}")
+
+
+@pytest.mark.parametrize("outlier", ["", "outlier: {}"])
+def test_an_address_that_is_known_to_be_unwell_is_refused_while_another_is_well(app, shop, redirected, outlier):
+    """So an app that balances by itself tries another; in a panic it gets what it dialled."""
+    well, unwell = shop
+    unwell.on("/healthz", answer(503))
+    proxy = redirected(CHECKED % "" + "\n" + outlier)
+    assert [call_shop(app, upstream)[0] for upstream in shop] == [200, 200]
+    wait_health(proxy, well, 1)
+    wait_health(proxy, unwell, 0)
+    assert [call_shop(app, upstream) for upstream in shop] == [(200, False), (503, True)]
+    well.on("/healthz", answer(503))
+    wait_health(proxy, well, 0)
+    assert [call_shop(app, upstream)[0] for upstream in shop] == [200, 200], "none is well: panic is useAll"
+    unwell.on("/healthz", answer(200))
+    wait_health(proxy, unwell, 1)
+    assert [call_shop(app, upstream) for upstream in shop] == [(503, True), (200, False)]
+
+
+def test_the_only_address_is_refused_when_it_is_unwell_where_the_policy_says_so(app, shop, redirected):
+    shop[0].on("/healthz", answer(503))
+    proxy = redirected(CHECKED % ", panic: refuse")
+    assert call_shop(app, shop[0])[0] == 200
+    wait_health(proxy, shop[0], 0)
+    assert call_shop(app, shop[0]) == (503, True)
+
+
+def test_a_panic_about_an_address_that_was_dialled_says_so(app, shop, redirected):
+    shop[1].default = answer(503)
+    proxy = redirected("outlier: {consecutiveFailures: 1, ejectFor: 60s}")
+    assert [call_shop(app, upstream)[0] for upstream in (*shop, shop[1])] == [200, 503, 503]
+    assert [line["message"] for line in proxy.logs() if line.get("event") == "outlier_panic"] == [
+        "the endpoint that was dialled is ejected, and no other will do: the ejection is ignored"]
+
+
+@pytest.mark.parametrize("first, is_told", [(r"\0\0\0\x08\x04\xd2\x16\x2f", False), ("", False),
+                                            (r"GET / HTTP/1.1\r\nHost: a\r\n\r\n", True)])
+def test_beyond_max_connections_what_is_not_known_as_http_is_reset(app, serve, redirected, first, is_told):
+    """Nobody but a caller of HTTP/1.1 could read a 503. Its bytes are waited for by the kernel, not by us."""
+    echo = serve(Echo, banner=b"hello")
+    proxy = redirected("protocol: tcp", spec="limits: {maxConnections: 1}")
+
+    def begin(words):
+        return app.popen([sys.executable, "-c", LINE, echo.host, echo.port, words], uid=APP_UID, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    holder = begin("")
+    assert [holder.stdout.readline() for _ in range(2)] == ["sent\n", "hello\n"]
+    proxy.process.send_signal(signal.SIGSTOP)  # so that what is said first is there when it is accepted
+    caller = begin(first)
+    assert caller.stdout.readline() == "sent\n"
+    proxy.process.send_signal(signal.SIGCONT)
+    said, told = caller.communicate(timeout=slack(10))
+    assert ("overloaded" in said) == is_told, said + told
+    assert is_told or (said == "" and "ConnectionResetError" in told)
+    assert proxy.metrics().sum("outrigger_rejections_total", reason="overloaded") == 1
 
 
 def test_a_policy_for_a_host_holds_for_redirected_calls(app, serve, redirected):

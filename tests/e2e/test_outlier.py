@@ -134,6 +134,29 @@ def test_the_only_endpoint_is_never_ejected(many, proxy_for):
     assert ejected(proxy) == []
 
 
+def test_an_ejected_endpoint_is_no_way_out_when_the_others_are_unwell(two, make_proxy):
+    """healthCheck.panic and outlier.panic both say: refuse."""
+    failing, unwell = two
+    failing.default = answer(500)
+    failing.on("/healthz", answer(200))
+    unwell.on("/healthz", answer(500))
+    addresses = ", ".join(f'"{upstream.address}"' for upstream in two)
+    proxy = make_proxy("payments.example:80", f"""
+discovery: {{addresses: [{addresses}]}}
+loadBalancer: {{algorithm: roundRobin}}
+healthCheck: {{path: /healthz, interval: 100ms, timeout: 100ms, unhealthyThreshold: 2, panic: refuse}}
+outlier: {{consecutiveFailures: 1, ejectFor: 60s, maxEjectionPercent: 50, panic: refuse}}
+""").start()
+    wait_until(lambda: proxy.get().status and ejected(proxy) == [f"target/outlier:{failing.address}"])
+    wait_until(lambda: [value for _, value in proxy.metrics().all(
+        "outrigger_endpoint_healthy", instance=f"target/healthCheck:{unwell.address}")] == [0], what="the other is unwell")
+    before = [len([request for request in upstream.requests if request.target != "/healthz"]) for upstream in two]
+    responses = [proxy.get() for _ in range(5)]
+    assert [(response.status, response.reason) for response in responses] == [(503, "no_endpoint")] * 5
+    assert [len([request for request in upstream.requests if request.target != "/healthz"])
+            for upstream in two] == before
+
+
 def test_in_shadow_it_decides_and_passes_nobody_by(many, proxy_for):
     servers = many(2)
     servers[0].default = answer(500)
