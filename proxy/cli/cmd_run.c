@@ -91,6 +91,15 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
+static void say_enclosure(const struct run_options *options)
+{
+    fprintf(stderr, "outrigger run: all that %s calls by TCP comes to it", options->command[0]);
+    for (size_t i = 0; i < options->published_count; i++)
+        fprintf(stderr, "%s127.0.0.1:%u", i ? ", " : "; published: ", options->published[i]);
+    fprintf(stderr, "%s\n",
+            options->published_count ? "" : "; no port is published (--publish PORT)");
+}
+
 static void say_what_is_set_up(const struct run *run)
 {
     const struct run_targets *targets = &run->targets;
@@ -110,6 +119,8 @@ static void say_what_is_set_up(const struct run *run)
         fprintf(stderr, " and %zu more (env | grep OUTRIGGER_)", targets->count - SHOWN_TARGETS);
     if (targets->count > 0)
         fprintf(stderr, "\n");
+    if (run->options.is_transparent)
+        say_enclosure(&run->options);
     if (targets->left_out > 0)
         fprintf(stderr, "outrigger run: %zu more targets have no port and no variable\n",
                 targets->left_out);

@@ -6,21 +6,19 @@ The "host" is the namespace `app` of a pair: it has a wire to the servers, and s
 import contextlib
 import json
 import os
-import pathlib
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import textwrap
 import time
+import urllib.request
 
 import pytest
 
 from harness.go import build
 from harness.names import NameServer
-from harness.netns import Namespaces
 from harness.open_folder import open_folder
 from harness.ports import free_port
 from harness.postgres import Postgres, cluster, psql
@@ -75,11 +73,11 @@ def run(request, app, place):
     owner = request.getfixturevalue("uid") if "uid" in request.fixturenames else NOBODY
     started = []
 
-    def start(options, *command, env=None, uid=owner, **how):
+    def start(options, *command, env=None, uid=owner, quiet=True, **how):
         clean = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
         how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True,
                "cwd": "/", **how}
-        process = app.popen([BINARY, "run", "--transparent", "-q", *options, *command], uid,
+        process = app.popen([BINARY, "run", "--transparent", *(["-q"] if quiet else []), *options, *command], uid,
                             env={**clean, **sanitizer_env(place / "report"), "TMPDIR": str(place),
                                  "HOME": "/nonexistent", **(env or {})}, **how)
         started.append(process)
@@ -421,6 +419,13 @@ def test_a_published_port_that_is_taken_is_told_and_nothing_runs(run, app, place
         assert code == 2 and f"--publish {echo.port}" in told and "ss -ltnp" in told
 
 
+def test_what_is_set_up_is_said(run):
+    port = free_port()
+    code, said, told = finished(run(["--publish", str(port)], "true", quiet=False))
+    assert (code, said) == (0, "") and f"all that true calls by TCP comes to it; published: 127.0.0.1:{port}\n" in told
+    assert "no port is published (--publish PORT)\n" in finished(run([], "true", quiet=False))[2]
+
+
 # refusals
 
 
@@ -469,3 +474,42 @@ def test_help_fits_a_screen():
     done = subprocess.run([BINARY, "run", "--transparent", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and len(done.stdout.splitlines()) <= 32
     assert max(map(len, done.stdout.splitlines())) <= 100 and "--publish" in done.stdout
+
+
+# sockets that a proxy was started with
+
+
+INHERITED = """apiVersion: outrigger.dev/v1alpha1
+kind: ProxyConfig
+metadata: {name: inherited}
+spec:
+  outbound: {listen: ""}
+  admin: {listen: ""}
+  listeners: [{listen: "fd:%d", upstream: "%s"}]
+"""
+
+
+def test_a_proxy_serves_a_listening_socket_that_it_was_started_with(upstream, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        (tmp_path / "proxy.yaml").write_text(INHERITED % (door.fileno(), upstream.address))
+        process = subprocess.Popen([BINARY, "proxy", "-c", str(tmp_path)], stderr=subprocess.DEVNULL,
+                                   pass_fds=[door.fileno()])
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{door.getsockname()[1]}/", timeout=slack(10)) as response:
+                assert response.read() == b"ok"
+        finally:
+            process.terminate()
+            assert process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("options, told", [([], "fd:9: there is no such descriptor"),
+                                           (["--relay-dns", "2"], "a descriptor from 3 up"),
+                                           (["--relay-dns", "x"], "a descriptor from 3 up"),
+                                           (["--relay-dns", "9"], "descriptor 9 is no UDP socket")])
+def test_a_socket_that_was_not_left_to_a_proxy_is_told(tmp_path, options, told):
+    port = free_port()
+    config = INHERITED % (9, "a:1") if not options else INHERITED.replace("fd:%d", "127.0.0.1:%d") % (port, "a:1")
+    (tmp_path / "proxy.yaml").write_text(config)
+    done = subprocess.run([BINARY, "proxy", "-c", str(tmp_path), *options], capture_output=True, text=True,
+                          timeout=slack(20))
+    assert done.returncode == 2 and told in done.stderr
