@@ -2,6 +2,7 @@
 #include "net/original.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -23,22 +24,22 @@ static bool is_elsewhere(const struct address *here, const struct address *door)
            (!address_is_any(door) && !address_equal(here, door));
 }
 
-bool original_destination(int fd, const struct address *door, struct address *out)
+enum original original_destination(int fd, const struct address *door, struct address *out)
 {
     struct sockaddr_storage at;
     socklen_t len = sizeof at;
     struct address here;
     if (getsockname(fd, (struct sockaddr *)&at, &len) != 0 ||
         address_from_sockaddr((const struct sockaddr *)&at, len, &here) != OK)
-        return false;
+        return ORIGINAL_NONE;
     const int family = here.any.sa_family;
     if (family != AF_INET && family != AF_INET6)
-        return false;
+        return ORIGINAL_NONE;
     if (is_elsewhere(&here, door)) {
         *out = here;
-        return true;
+        return ORIGINAL_TPROXY;
     }
-    if (!ask(fd, family == AF_INET ? SOL_IP : SOL_IPV6, out))
-        return false;
-    return !address_equal(out, &here);
+    if (!ask(fd, family == AF_INET ? SOL_IP : SOL_IPV6, out) || address_equal(out, &here))
+        return ORIGINAL_NONE;
+    return ORIGINAL_NAT;
 }

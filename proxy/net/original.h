@@ -6,11 +6,14 @@
 
 #include "net/address.h"
 
-#include <stdbool.h>
+enum original {
+    ORIGINAL_NONE = 0, /* nobody redirected it, it was meant for us (ENOENT, or the address that it
+                          came in by; a Unix socket; a kernel without connection tracking) */
+    ORIGINAL_NAT,
+    ORIGINAL_TPROXY,
+};
 
-bool original_destination(int fd, const struct address *door, struct address *out);
-/* `door` is where the listener is bound that it came in by. False: nobody redirected it, it was
- * meant for us (ENOENT, or the address that it came in by; a Unix socket; a kernel without
- * connection tracking). */
+enum original original_destination(int fd, const struct address *door, struct address *out);
+/* `door` is where the listener is bound that it came in by. */
 
 #endif

@@ -183,16 +183,23 @@ static void on_opaque(struct front *front, struct span bytes)
     tunnel_from_start(connection, name);
 }
 
-/* Who was going to a door of ours is let in there. False: no memory. */
+/* Who was going to a door of ours by tproxy, as from an enclosure, is let in there. False: no
+ * memory, or nat leads back to us. */
 static bool take_caught(struct connection *connection, int fd)
 {
     struct entrance *entrance = connection->entrance;
     const struct proxy *proxy = connection->proxy;
     struct address original;
-    if (entrance->upstream[0] != '\0' ||
-        !original_destination(fd, listener_address(&entrance->listener), &original))
+    enum original how = ORIGINAL_NONE;
+    if (entrance->upstream[0] == '\0')
+        how = original_destination(fd, listener_address(&entrance->listener), &original);
+    if (how == ORIGINAL_NONE)
         return true;
     struct entrance *door = route_door(proxy, &original);
+    if (door != NULL && how == ORIGINAL_NAT) {
+        metrics_count_rejection(proxy->unroutable, REASON_LOOP);
+        return false;
+    }
     if (door != NULL) {
         connection->entrance = door;
         return true;
@@ -260,7 +267,7 @@ static bool understands_reply(const struct entrance *entrance, int fd)
     if (route_is_tcp(entrance))
         return false;
     if (entrance->upstream[0] != '\0' ||
-        !original_destination(fd, listener_address(&entrance->listener), &original))
+        original_destination(fd, listener_address(&entrance->listener), &original) == ORIGINAL_NONE)
         return true;
     const ssize_t got = recv(fd, first, LOOP_READ_BYTES, MSG_PEEK | MSG_DONTWAIT);
     return got > 0 && sniff(span_make(first, (size_t)got), &hello) == SNIFF_HTTP1;

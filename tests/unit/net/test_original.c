@@ -27,8 +27,9 @@ Test(original, is_none_where_somebody_meant_us)
     const int fd = accepted(&here);
     every = here;
     every.in.sin_addr.s_addr = htonl(INADDR_ANY);
-    cr_expect(!original_destination(fd, &here, &original));
-    cr_expect(!original_destination(fd, &every, &original), "any address of ours is us");
+    cr_expect_eq(original_destination(fd, &here, &original), ORIGINAL_NONE);
+    cr_expect_eq(original_destination(fd, &every, &original), ORIGINAL_NONE,
+                 "any address of ours is us");
     close(fd);
 }
 
@@ -38,12 +39,15 @@ Test(original, is_our_side_where_that_is_not_the_door)
     const int fd = accepted(&here);
     door = here;
     door.in.sin_port ^= 1;
-    cr_expect(original_destination(fd, &door, &original) && address_equal(&original, &here));
+    cr_expect_eq(original_destination(fd, &door, &original), ORIGINAL_TPROXY);
+    cr_expect(address_equal(&original, &here));
     door.in.sin_addr.s_addr = htonl(INADDR_ANY);
-    cr_expect(original_destination(fd, &door, &original), "another port than its door's");
+    cr_expect_eq(original_destination(fd, &door, &original), ORIGINAL_TPROXY,
+                 "another port than its door's");
     door = here;
     door.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-    cr_expect(original_destination(fd, &door, &original), "another address than its door's");
+    cr_expect_eq(original_destination(fd, &door, &original), ORIGINAL_TPROXY,
+                 "another address than its door's");
     close(fd);
 }
 
@@ -52,7 +56,7 @@ Test(original, is_none_of_a_unix_socket)
     int pair[2];
     struct address door = {.len = 0}, original;
     cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    cr_expect(!original_destination(pair[0], &door, &original));
+    cr_expect_eq(original_destination(pair[0], &door, &original), ORIGINAL_NONE);
     close(pair[0]);
     close(pair[1]);
 }
