@@ -329,8 +329,8 @@ def test_every_key_of_the_vocabulary_has_a_value_in_the_chart(full):
 
 def test_sidecar_values_become_settings_of_the_injector(helm, full):
     assert settings(helm.render("default")) == {
-        "image": "outrigger:0.1.0", "interception": "redirect", "native-sidecar": "true", "cpu-request": "10m",
-        "cpu-limit": "none", "memory-request": "16Mi", "memory-limit": "128Mi"}
+        "image": "outrigger:0.1.0", "policy": "outrigger", "interception": "redirect", "native-sidecar": "true",
+        "cpu-request": "10m", "cpu-limit": "none", "memory-request": "16Mi", "memory-limit": "128Mi"}
     assert settings(full) == {
         "image": "registry.example/outrigger:0.1.0@sha256:" + "0123456789abcdef" * 4, "policy": "common,payments",
         "interception": "none", "skip-outbound-ports": "22,3306,6000-6100", "include-outbound-ports": "80",

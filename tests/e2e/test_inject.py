@@ -167,7 +167,7 @@ def test_any_manifest_in_any_style_keeps_its_promises(number):
     ([], "name a file"),
     (["-f"], "-f needs a value"),
     (["-f", "-", "-f", "-"], "one file at a time"),
-    (["-f", "-", "--set", "policy"], "--set takes KEY=VALUE"),
+    (["-f", "-", "--set", "policy"], "it takes KEY=VALUE"),
     (["-f", "-", "--set", "polcy=a"], 'did you mean "policy"?'),
     (["-f", "-", "--set", "zzz=a"], "there are inject, policy"),
     (["-f", "-", "--set", "drain=now"], "allowed: serve or refuse"),

@@ -4,19 +4,25 @@ import concurrent.futures
 import http.client
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
 import time
 
+import jsonpatch
 import pytest
+import yaml
 
 from harness.injector import NAME, Injector, admission_review, patch_of, pod
+from harness.manifests import Loader, templates
 from harness.proxy import BINARY
 from harness.tls import Authority
 from harness.waiting import slack, wait_until
 
 MIB = 1 << 20
+GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/inject"
+UNREADABLE = {"bad-yaml", "duplicate-key", "laughs"}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +49,11 @@ def injector(make_injector):
     return make_injector().start()
 
 
-def names_of(patch, where):
-    return [op["value"]["name"] for op in patch if op["path"].startswith(where) and "name" in op["value"]]
+@pytest.fixture(scope="module")
+def lasting_injector(tmp_path_factory, authority):
+    injector = Injector(tmp_path_factory.mktemp("injector"), authority.issue(NAME), authority).start()
+    yield injector
+    assert injector.stop() == 0, injector.stderr()
 
 
 # ---- reviews ----
@@ -137,6 +146,35 @@ def test_settings_of_the_command_line_are_defaults(make_injector):
     injector = make_injector("--set", "interception=none", "--set", "image=registry.test/outrigger:7").start()
     text = json.dumps(patch_of(injector.review(pod())))
     assert "registry.test/outrigger:7" in text and "HTTP_PROXY" in text and "NET_ADMIN" not in text
+
+
+# ---- the same as offline ----
+
+def golden_pods(name):
+    """The templates of pods in a golden file, each as a pod."""
+    (path,) = (GOLDEN / name).glob("input.*")
+    for document in yaml.load_all(path.read_text(encoding="utf-8-sig"), Loader):
+        for _, template in templates(document):
+            words = {key: template[key] for key in ("metadata", "spec") if template.get(key) is not None}
+            yield json.loads(json.dumps({"apiVersion": "v1", "kind": "Pod", **words}))  # aliases share, pods do not
+
+
+def offline(obj):
+    done = subprocess.run([BINARY, "inject", "-f", "-"], input=json.dumps(obj), capture_output=True, text=True,
+                          timeout=20)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", sorted({path.name for path in GOLDEN.iterdir()} - UNREADABLE))
+def test_a_pod_becomes_what_it_becomes_offline(lasting_injector, name):
+    for obj in golden_pods(name):
+        response = lasting_injector.review(obj)["response"]
+        patched = jsonpatch.apply_patch(obj, patch_of({"response": response})) if "patch" in response else obj
+        assert patched == offline(obj)
+
+
+def test_the_golden_pods_are_there():
+    assert sum(len(list(golden_pods(path.name))) for path in GOLDEN.iterdir() if path.name not in UNREADABLE) > 30
 
 
 # ---- TLS ----

@@ -72,12 +72,14 @@ def injected(pointer, old, new):
                 yield {"op": "add", "path": f"{pointer}/spec/{key}/{index}/env", "value": []}
             for item in added:
                 yield {"op": "add", "path": f"{pointer}/spec/{key}/{index}/env/-", "value": item}
+    is_native = "outrigger" in status["initContainers"]
     for key in ("containers", "initContainers"):
         ours = [item for item in new["spec"].get(key) or [] if item["name"] in OURS]
         if ours and not old["spec"].get(key):
             yield {"op": "add", "path": f"{pointer}/spec/{key}", "value": []}
-        for index, item in enumerate(ours):
-            yield {"op": "add", "path": f"{pointer}/spec/{key}/{index}", "value": item}
+        for index, item in enumerate(ours):  # without a proxy yet, the app's own init containers are not redirected
+            place = index if is_native or key == "containers" else "-"
+            yield {"op": "add", "path": f"{pointer}/spec/{key}/{place}", "value": item}
     if not old["spec"].get("volumes"):
         yield {"op": "add", "path": f"{pointer}/spec/volumes", "value": []}
     for item in new["spec"]["volumes"]:

@@ -28,6 +28,7 @@ static void answer(struct admin_command *command)
         text_json(&command->reply, command->id);
         text_put(&command->reply, "}");
         break;
+    case ADMIN_QUIT: command->status = 202; break;
     case ADMIN_REFRESH_GAUGES: metrics_set_retry_budget(driver.target, 77); break;
     case ADMIN_PING: break;
     }

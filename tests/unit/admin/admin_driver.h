@@ -27,7 +27,7 @@ struct driver {
     enum play play;
     struct admin_command *held[64];
     unsigned held_count;
-    unsigned posted[ADMIN_CIRCUIT_ACTION + 1]; /* by kind */
+    unsigned posted[ADMIN_QUIT + 1]; /* by kind */
     char last_id[ADMIN_ID_MAX + 1];
     enum admin_action last_action;
 };

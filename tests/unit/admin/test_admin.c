@@ -150,6 +150,18 @@ Test(admin, changes_nothing_for_what_it_does_not_understand)
     cr_assert_eq(driver.posted[ADMIN_CIRCUIT_ACTION], 0);
 }
 
+Test(admin, quit_is_asked_of_the_loop_but_not_for_a_web_page)
+{
+    driver_start();
+    IS(client_ask("POST /quit HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.test\r\n"
+                  "Content-Length: 0\r\n\r\n"),
+       "403");
+    cr_assert_eq(driver.posted[ADMIN_QUIT], 0);
+    IS(client_ask(POST("/quit", "", "0")), "202");
+    cr_assert_eq(driver.posted[ADMIN_QUIT], 1);
+    IS(client_ask(GET("/quit")), "405");
+}
+
 Test(admin, changes_nothing_for_a_web_page_of_another_origin_or_a_name_that_may_point_anywhere)
 {
     driver_start();
