@@ -21,13 +21,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = pathlib.Path(os.environ.get("OUTRIGGER_PEERS", ROOT / "build/peers/bin"))
 
 
-def pytest_collection_modifyitems(items):
-    """Whoever asks which build it is, or bounds memory, says less of the debug build than of the release build."""
-    for item in items:
-        if hasattr(item.module, "IS_DEBUG_BUILD") or "under_attack" in item.fixturenames:
-            item.add_marker(pytest.mark.release)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def sanitizers(tmp_path_factory):
     """For every process that is started without a Proxy around it: a sanitizer's word there fails the run, too."""

@@ -127,7 +127,7 @@ def test_no_call_without_tls_waits_two_milliseconds_for_somebodys_handshake(resp
 
 # ---- certificates that change every second ---------------------------------------------------------------------
 
-ROTATIONS = 60 if IS_CI or not IS_DEBUG_BUILD else 16  # one a second
+ROTATIONS = 60 if IS_CI else 16  # one a second
 TRUST_EVERY = 4  # rotations between two steps of a change of authority
 KEPT_CALLS = 5  # on a connection of the upstream's, which then ends it
 CALLS_A_SECOND = 200
