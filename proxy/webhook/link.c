@@ -288,8 +288,10 @@ static struct link *link_new(struct port *port)
 void link_accept(struct port *port)
 {
     struct link *link = link_new(port);
-    if (link == NULL)
+    if (link == NULL) {
+        port->is_waiting = true; /* libuv listens on only when it is taken: the sweep tries again */
         return;
+    }
     if (uv_accept((uv_stream_t *)&port->tcp, (uv_stream_t *)&link->tcp) != 0) {
         link_close(link);
         return;

