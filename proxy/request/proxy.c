@@ -331,6 +331,13 @@ static void cut_requests(struct proxy *proxy)
     proxy_perform(proxy);
 }
 
+/* Their attempts hold memory of the pool. */
+static void end_checks(const struct proxy *proxy)
+{
+    LIST_FOREACH (link, &proxy->targets.by_age)
+        health_end(&destination_of(CONTAINER_OF(link, struct target, age_link))->health);
+}
+
 static void close_entrances(struct proxy *proxy)
 {
     LIST_FOREACH_SAFE (link, following, &proxy->entrances) {
@@ -365,6 +372,7 @@ void proxy_free(struct proxy **taken)
     close_entrances(proxy);
     cut_requests(proxy);
     connections_cut(proxy);
+    end_checks(proxy);
     pool_fini(&proxy->pool);
     target_table_fini(&proxy->targets);
     while (proxy->connection_count > 0 || proxy->pool.open_count > 0)

@@ -172,3 +172,21 @@ def test_checks_do_not_keep_the_proxy_from_ending(two, checked):
     assert proxy.get().status == 200
     wait_until(lambda: any(request.target == "/healthz" for request in two[0].requests), timeout=slack(5))
     proxy.stop()
+
+
+def connects_on_their_way(port):
+    """How many TCP connects to this port of 127.0.0.1 have no answer yet."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table]
+    return sum(1 for row in rows if row[2] == f"0100007F:{port:04X}" and row[3] == "02")
+
+
+def test_nor_does_one_that_still_connects(upstream, make_proxy, black_hole):
+    before = connects_on_their_way(black_hole.port)
+    proxy = make_proxy(TARGET, f'discovery: {{addresses: ["{upstream.address}", "{black_hole.address}"]}}\n'
+                               "timeouts: {connect: 50ms}\n"
+                               "healthCheck: {path: /, interval: 10s, timeout: 10s}\n").start()
+    proxy.get()  # whatever comes of it: the target is in use
+    wait_until(lambda: connects_on_their_way(black_hole.port) == before, timeout=slack(5), what="the call's own is over")
+    wait_until(lambda: connects_on_their_way(black_hole.port) > before, timeout=slack(10), what="a check's")
+    proxy.stop()
