@@ -277,14 +277,9 @@ enum err h2_back_connect(struct codec *codec, const struct address *to, const st
 enum err h2_back_turn(struct codec *codec, struct stream *stream,
                       const struct h2_back_options *options, struct h2_back **out)
 {
-    enum err e = back_new(codec, options, out);
-    if (e != OK)
-        return e;
-    e = h2_session_take(&(*out)->session, stream);
+    const enum err e = back_new(codec, options, out);
     if (e == OK)
-        return OK;
-    h2_session_drop(&(*out)->session);
-    free(*out);
+        h2_session_take(&(*out)->session, stream);
     return e;
 }
 

@@ -233,12 +233,10 @@ enum err h2_session_open(struct h2_session *session, int fd)
     return e;
 }
 
-enum err h2_session_take(struct h2_session *session, struct stream *from)
+void h2_session_take(struct h2_session *session, struct stream *from)
 {
-    const enum err e = stream_adopt(&session->stream, from, on_event, h2_session_on_socket_closed);
-    if (e == OK)
-        h2_session_connected(session);
-    return e;
+    stream_adopt(&session->stream, from, on_event, h2_session_on_socket_closed);
+    h2_session_connected(session);
 }
 
 void h2_session_connected(struct h2_session *session)

@@ -116,8 +116,8 @@ void h2_session_drop(struct h2_session *session);
 enum err h2_session_open(struct h2_session *session, int fd) MUST_CHECK;
 /* Takes a connected socket; on an error it stays the caller's. */
 
-enum err h2_session_take(struct h2_session *session, struct stream *from) MUST_CHECK;
-/* The same with somebody else's open connection (stream_adopt), which is closed on an error. */
+void h2_session_take(struct h2_session *session, struct stream *from);
+/* The same with somebody else's open connection (stream_adopt). */
 
 void h2_session_connected(struct h2_session *session);
 /* session->stream was connected by stream_connect with h2_session_on_socket_closed. */

@@ -134,7 +134,6 @@ static void on_answer(uv_poll_t *poll, int status, int events)
     const struct span key = span_make(exchange->key, exchange->key_len);
     (void)status;
     (void)events;
-    loop_enter(loop);
     for (int left = BATCH; left > 0; left--) {
         const ssize_t got = recv(exchange->fd, loop->read_buffer, sizeof loop->read_buffer, 0);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -195,7 +194,6 @@ static void on_query(uv_poll_t *poll, int status, int events)
     struct loop *loop = relay->loop;
     (void)status;
     (void)events;
-    loop_enter(loop);
     for (int left = BATCH; left > 0; left--) {
         union control control;
         struct whence whence;

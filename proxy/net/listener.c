@@ -1,5 +1,5 @@
-/* listener.c - see listener.h. Invariant: poll is active == is_accepting and `resume` is not set.
- */
+/* listener.c - see listener.h. Invariant: epoll looks for callers == is_accepting and `resume` is
+ * not set. */
 #include "net/listener.h"
 
 #include "base/check.h"
@@ -133,10 +133,18 @@ static int read_bound(struct listener *listener)
                : EAFNOSUPPORT;
 }
 
+static void on_readable(struct interest *interest, uint32_t events);
+
 static int watch_socket(struct listener *listener)
 {
     const int error = read_bound(listener);
-    return error == 0 ? -uv_poll_init(&listener->loop->uv, &listener->poll, listener->fd) : error;
+    if (error != 0) {
+        return error;
+    }
+    return interest_open(&listener->interest, listener->loop, listener->fd, EPOLLIN, on_readable) ==
+                   OK
+               ? 0
+               : errno;
 }
 
 static int open_socket(struct listener *listener, const struct address *at)
@@ -154,11 +162,16 @@ static int open_socket(struct listener *listener, const struct address *at)
     return error == 0 ? watch_socket(listener) : error;
 }
 
+/* Who starts us leaves none open that an exec would have closed: such a one is our own. */
 static int adopt_socket(struct listener *listener, int fd)
 {
     const int on = 1;
     int is_listening = 0;
     socklen_t len = sizeof(is_listening);
+    const int flags = fcntl(fd, F_GETFD);
+    if (flags < 0 || (flags & FD_CLOEXEC) != 0) {
+        return EBADF;
+    }
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) != 0) {
         return errno;
     }
@@ -175,8 +188,6 @@ static int adopt_socket(struct listener *listener, int fd)
 
 /* ---- accepting ---- */
 
-static void on_readable(uv_poll_t *poll, int status, int events);
-
 static void open_spare(struct listener *listener)
 {
     if (listener->spare_fd < 0) {
@@ -187,7 +198,7 @@ static void open_spare(struct listener *listener)
 static void resume(struct listener *listener)
 {
     open_spare(listener);
-    INVARIANT(uv_poll_start(&listener->poll, UV_READABLE, on_readable) == 0);
+    interest_change(&listener->interest, EPOLLIN);
 }
 
 static void on_resume(struct timer *timer, mono_ns now)
@@ -201,7 +212,7 @@ static void pause_accepting(struct listener *listener, int error)
     struct loop *loop = listener->loop;
     char text[ADDRESS_TEXT_BYTES];
     listener->counts.pauses++;
-    uv_poll_stop(&listener->poll);
+    interest_change(&listener->interest, 0);
     wheel_set(loop->wheel, &listener->resume, mono_add(loop->now, PAUSE));
     if (loop->now < listener->log_again_at) {
         return;
@@ -289,12 +300,10 @@ static bool accept_one(struct listener *listener)
     return false;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_readable(struct interest *interest, uint32_t events)
 {
-    struct listener *listener = CONTAINER_OF(poll, struct listener, poll);
-    (void)status;
+    struct listener *listener = CONTAINER_OF(interest, struct listener, interest);
     (void)events;
-    loop_enter(listener->loop);
     for (int left = LISTENER_BATCH; left > 0 && listener->is_accepting; left--) {
         if (!accept_one(listener)) {
             return;
@@ -325,12 +334,23 @@ static void release(struct listener *listener)
     }
 }
 
+static void on_close_task(struct loop_task *task)
+{
+    struct listener *listener = CONTAINER_OF(task, struct listener, close_task);
+    listener->magic = 0;
+    if (listener->on_closed != NULL) {
+        listener->on_closed(listener);
+    }
+}
+
 static void prepare(struct listener *listener, struct loop *loop,
                     const struct listener_options *options)
 {
     *listener = (struct listener){
         .magic = LISTENER_MAGIC, .fd = -1, .spare_fd = -1, .loop = loop, .options = *options};
+    listener->interest.fd = -1;
     timer_init(&listener->resume, on_resume);
+    loop_task_init(&listener->close_task, on_close_task);
     INVARIANT(options->on_accept != NULL);
 }
 
@@ -385,19 +405,7 @@ void listener_stop_accepting(struct listener *listener)
     CHECK_OBJ(listener, LISTENER_MAGIC);
     listener->is_accepting = false;
     wheel_clear(listener->loop->wheel, &listener->resume);
-    if (!listener->has_closed) {
-        uv_poll_stop(&listener->poll);
-    }
-}
-
-static void on_handle_closed(uv_handle_t *handle)
-{
-    struct listener *listener = CONTAINER_OF(handle, struct listener, poll);
-    loop_enter(listener->loop);
-    listener->magic = 0;
-    if (listener->on_closed != NULL) {
-        listener->on_closed(listener);
-    }
+    interest_change(&listener->interest, 0);
 }
 
 void listener_close(struct listener *listener, void (*on_closed)(struct listener *listener))
@@ -406,6 +414,7 @@ void listener_close(struct listener *listener, void (*on_closed)(struct listener
     INVARIANT(!listener->has_closed);
     listener->has_closed = true;
     listener->on_closed = on_closed;
-    uv_close((uv_handle_t *)&listener->poll, on_handle_closed);
+    loop_defer_last(listener->loop, &listener->close_task);
+    interest_withdraw(&listener->interest); /* another process may hold the socket, too */
     release(listener);
 }

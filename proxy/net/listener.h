@@ -16,12 +16,12 @@
 #include "base/err.h"
 #include "base/wheel.h"
 #include "net/address.h"
+#include "net/interest.h"
 #include "net/loop.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <uv.h>
 
 #define LISTENER_BACKLOG 1024
 #define LISTENER_BATCH                                                                             \
@@ -66,7 +66,8 @@ struct listener {
     mono_ns log_again_at; /* one log line per 10 s about lack of descriptors */
     struct timer resume;
     void (*on_closed)(struct listener *listener);
-    uv_poll_t poll;
+    struct interest interest;
+    struct loop_task close_task;
 };
 
 enum err MUST_CHECK listener_open(struct listener *listener, struct loop *loop,

@@ -1,10 +1,8 @@
-/* loop.c - one turn of libuv, cut into our phases: the prepare handle runs right before the wait,
- * the check handle right after the I/O callbacks. Invariant: while tasks wait, the idle handle is
- * active, so the wait does not sleep. */
+/* loop.c - see loop.h. libuv is embedded as its documentation says (uv_backend_fd,
+ * uv_backend_timeout). Invariant: while tasks are deferred, the wait does not sleep. */
 #include "net/loop.h"
 
 #include "base/check.h"
-#include "net/stream.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -22,43 +20,60 @@ static mono_ns clock_ns(clockid_t clock)
     return (mono_ns)at.tv_sec * NS_PER_S + at.tv_nsec;
 }
 
-static void run_tasks(struct loop *loop)
+static void run_tasks(struct list *tasks)
 {
-    struct list *link = list_first(&loop->tasks);
+    struct list *link = list_first(tasks);
     for (int left = TASKS_PER_TURN; left > 0 && link != NULL; left--) {
         struct loop_task *task = CONTAINER_OF(link, struct loop_task, link);
         list_remove(link);
         task->run(task);
-        link = list_first(&loop->tasks);
+        link = list_first(tasks);
     }
 }
 
-static void on_idle(uv_idle_t *idle)
+static void on_uv_ready(struct interest *interest, uint32_t events)
 {
-    (void)idle; /* being active is all that it is for */
+    (void)events;
+    interest->loop->is_uv_ready = true;
 }
 
-static void on_prepare(uv_prepare_t *prepare)
+/* In ms; -1: until a descriptor is ready. libuv's idea of now is as old as its last turn. */
+static int uv_limit(uv_loop_t *uv)
 {
-    struct loop *loop = CONTAINER_OF(prepare, struct loop, prepare);
-    stream_interest_flush(&loop->interests);
-    timer_drive_arm(&loop->drive);
-    if (list_is_empty(&loop->tasks)) {
-        uv_idle_stop(&loop->idle);
-    } else {
-        uv_idle_start(&loop->idle, on_idle);
-    }
+    if (!uv_loop_alive(uv))
+        return -1;
+    if (uv_backend_timeout(uv) > 0)
+        uv_update_time(uv);
+    return uv_backend_timeout(uv);
+}
+
+static int shorter(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static bool has_tasks(const struct loop *loop)
+{
+    return !list_is_empty(&loop->tasks) || !list_is_empty(&loop->last_tasks);
+}
+
+void loop_turn(struct loop *loop, bool may_wait)
+{
+    CHECK_OBJ(loop, LOOP_MAGIC);
+    const int uv_ms = uv_limit(&loop->uv);
+    const int wheel_ms = timer_drive_limit(&loop->drive, clock_ns(CLOCK_MONOTONIC));
     loop->turns++;
-    loop->is_now_stale = true;
+    loop->is_uv_ready = uv_ms >= 0; /* it has timers, or work that it has put off */
+    const int count = interest_wait(&loop->interests,
+                                    may_wait && !has_tasks(loop) ? shorter(uv_ms, wheel_ms) : 0);
+    loop->now = clock_ns(CLOCK_MONOTONIC);
     loop->is_wall_stale = true;
-}
-
-static void on_check(uv_check_t *check)
-{
-    struct loop *loop = CONTAINER_OF(check, struct loop, check);
-    loop_enter(loop);
+    interest_deliver(&loop->interests, count);
+    if (loop->is_uv_ready)
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
     timer_drive_run(&loop->drive, loop->now);
-    run_tasks(loop);
+    run_tasks(&loop->tasks);
+    run_tasks(&loop->last_tasks);
 }
 
 struct loop *loop_new(const struct loop_options *options)
@@ -70,15 +85,13 @@ struct loop *loop_new(const struct loop_options *options)
     loop->magic = LOOP_MAGIC;
     loop->is_wall_stale = true;
     list_init(&loop->tasks);
-    list_init(&loop->interests);
+    list_init(&loop->last_tasks);
     INVARIANT(uv_loop_init(&loop->uv) == 0);
-    INVARIANT(uv_prepare_init(&loop->uv, &loop->prepare) == 0);
-    INVARIANT(uv_check_init(&loop->uv, &loop->check) == 0);
-    INVARIANT(uv_idle_init(&loop->uv, &loop->idle) == 0);
-    INVARIANT(uv_prepare_start(&loop->prepare, on_prepare) == 0);
-    INVARIANT(uv_check_start(&loop->check, on_check) == 0);
-    loop_read_now(loop);
-    timer_drive_init(&loop->drive, &loop->uv, loop->now);
+    interest_set_init(&loop->interests);
+    INVARIANT(interest_open(&loop->uv_interest, loop, uv_backend_fd(&loop->uv), EPOLLIN,
+                            on_uv_ready) == OK);
+    loop->now = clock_ns(CLOCK_MONOTONIC);
+    timer_drive_init(&loop->drive, loop->now);
     loop->wheel = loop->drive.wheel;
     if (seed == 0) {
         INVARIANT(getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed));
@@ -87,30 +100,23 @@ struct loop *loop_new(const struct loop_options *options)
     return loop;
 }
 
-static void close_own_handles(struct loop *loop)
-{
-    uv_close((uv_handle_t *)&loop->prepare, NULL);
-    uv_close((uv_handle_t *)&loop->check, NULL);
-    uv_close((uv_handle_t *)&loop->idle, NULL);
-    uv_close((uv_handle_t *)&loop->drive.uv, NULL);
-    for (unsigned i = 0; i < loop->signal_count; i++) {
-        uv_close((uv_handle_t *)&loop->signals[i].uv, NULL);
-    }
-}
-
 void loop_free(struct loop **loop_ref)
 {
     struct loop *loop = *loop_ref;
     CHECK_OBJ(loop, LOOP_MAGIC);
     *loop_ref = NULL;
-    for (int turn = 0; turn < FREE_TURNS && (turn < 2 || !list_is_empty(&loop->tasks)); turn++) {
-        uv_run(&loop->uv, UV_RUN_NOWAIT);
+    for (int turn = 0; turn < FREE_TURNS && (turn < 2 || has_tasks(loop)); turn++) {
+        loop_turn(loop, false);
     }
-    close_own_handles(loop);
+    for (unsigned i = 0; i < loop->signal_count; i++) {
+        uv_close((uv_handle_t *)&loop->signals[i].uv, NULL);
+    }
     for (int turn = 0; turn < FREE_TURNS && uv_loop_alive(&loop->uv); turn++) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);
     }
+    interest_close(&loop->uv_interest);
     INVARIANT(uv_loop_close(&loop->uv) == 0);
+    interest_set_fini(&loop->interests);
     timer_drive_fini(&loop->drive);
     loop->magic = 0;
     free(loop);
@@ -120,7 +126,7 @@ void loop_run(struct loop *loop)
 {
     CHECK_OBJ(loop, LOOP_MAGIC);
     while (!loop->is_stopping) {
-        uv_run(&loop->uv, UV_RUN_DEFAULT);
+        loop_turn(loop, true);
     }
     loop->is_stopping = false;
 }
@@ -129,13 +135,6 @@ void loop_stop(struct loop *loop)
 {
     CHECK_OBJ(loop, LOOP_MAGIC);
     loop->is_stopping = true;
-    uv_stop(&loop->uv);
-}
-
-void loop_turn(struct loop *loop, bool may_wait)
-{
-    CHECK_OBJ(loop, LOOP_MAGIC);
-    uv_run(&loop->uv, may_wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
 }
 
 void loop_defer(struct loop *loop, struct loop_task *task)
@@ -145,10 +144,11 @@ void loop_defer(struct loop *loop, struct loop_task *task)
     }
 }
 
-void loop_read_now(struct loop *loop)
+void loop_defer_last(struct loop *loop, struct loop_task *task)
 {
-    loop->now = clock_ns(CLOCK_MONOTONIC);
-    loop->is_now_stale = false;
+    if (!list_is_linked(&task->link)) {
+        list_append(&loop->last_tasks, &task->link);
+    }
 }
 
 int64_t loop_wall(struct loop *loop)
@@ -168,7 +168,6 @@ dur_ns loop_lag_take(struct loop *loop)
 static void on_signal(uv_signal_t *uv, int signal_number)
 {
     struct loop_signal *entry = CONTAINER_OF(uv, struct loop_signal, uv);
-    loop_enter(CONTAINER_OF(uv->loop, struct loop, uv));
     entry->on_signal(entry->context, signal_number);
 }
 

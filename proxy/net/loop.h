@@ -1,8 +1,10 @@
 /* loop.h - the event loop that owns the data path, and everything that is said once per turn.
  *
- * A turn: wait -> I/O callbacks, mailboxes -> timers of the wheel -> deferred tasks -> close
- * callbacks. `now` is read once per turn, at the first callback after the wait; nobody below asks a
- * clock. One thread; only mailbox_post may be called from others.
+ * A turn: wait -> I/O callbacks -> libuv's (mailboxes, signals, name queries, watched files) ->
+ * timers of the wheel -> deferred tasks -> those deferred to the last, such as on_closed. `now` is
+ * read once per turn, right after the wait; nobody below asks a clock. The wait is our own, on the
+ * epoll set of net/interest; libuv's is a descriptor in it, and runs when it has something to do.
+ * One thread; only mailbox_post may be called from others.
  *
  * Example: struct loop *loop = loop_new(&(struct loop_options){0});
  *          wheel_set(loop->wheel, &call->timer, mono_add(loop->now, 3 * NS_PER_S));
@@ -19,6 +21,7 @@
 #include "base/mono.h"
 #include "base/rng.h"
 #include "base/wheel.h"
+#include "net/interest.h"
 #include "net/timer.h"
 
 #include <stdbool.h>
@@ -51,24 +54,22 @@ struct loop_signal {
 
 struct loop {
     uint32_t magic;
-    bool is_now_stale;  /* the loop has waited since `now` was read */
-    bool is_wall_stale; /* the same for `wall` */
+    bool is_wall_stale; /* the loop has waited since `wall` was read */
     bool is_stopping;
+    bool is_uv_ready; /* libuv's descriptor has been told of in this turn */
     mono_ns now;
     int64_t wall; /* ns since 1970, see loop_wall */
     struct wheel *wheel;
     struct rng rng;
-    struct list tasks;     /* struct loop_task, first in first out */
-    struct list interests; /* struct stream whose epoll interest is to be brought up to date before
-                              the wait */
+    struct list tasks; /* struct loop_task, first in first out */
+    struct list last_tasks;
     uint64_t turns;
-    uv_loop_t uv;
-    uv_prepare_t prepare;
-    uv_check_t check;
-    uv_idle_t idle; /* active while tasks wait, so that the loop does not sleep on them */
     struct timer_drive drive;
+    uv_loop_t uv;
+    struct interest uv_interest;
     struct loop_signal signals[LOOP_SIGNALS];
     unsigned signal_count;
+    struct interest_set interests;
     char read_buffer[LOOP_READ_BYTES];   /* valid until the callback that filled it returns */
     char write_buffer[LOOP_WRITE_BYTES]; /* scratch for gathering small writes, as short-lived */
 };
@@ -95,6 +96,9 @@ void loop_defer(struct loop *loop, struct loop_task *task);
  * again, and beyond a bound per turn the rest waits for the next one, so that I/O is not starved.
  * Deferring twice is deferring once. */
 
+void loop_defer_last(struct loop *loop, struct loop_task *task);
+/* The same, after the tasks of this turn: for what may free memory that they still look at. */
+
 static inline void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
 {
     list_init(&task->link);
@@ -106,18 +110,6 @@ static inline void loop_task_cancel(struct loop_task *task)
     list_remove(&task->link);
 }
 /* Harmless when the task is not deferred. */
-
-void loop_read_now(struct loop *loop);
-/* Slow half of loop_enter. */
-
-static inline void loop_enter(struct loop *loop)
-{
-    if (loop->is_now_stale) {
-        loop_read_now(loop);
-    }
-}
-/* First line of every uv callback: `now` is this turn's from here on. libuv runs I/O callbacks
- * before any check handle, so there is no one place in libuv where this could be done. */
 
 int64_t loop_wall(struct loop *loop);
 /* CLOCK_REALTIME in ns since 1970, read at most once per turn. For HTTP dates and logs, never for

@@ -33,7 +33,6 @@ static void on_wake_up(uv_async_t *async)
 {
     struct mailbox *box = CONTAINER_OF(async, struct mailbox, wake_up);
     uint64_t until = uv_hrtime() + (uint64_t)BUDGET_PER_TURN;
-    loop_enter(box->loop);
     take_posted(box);
     while (!list_is_empty(&box->taken)) {
         run_first(box);
@@ -78,7 +77,6 @@ enum err mailbox_post(struct mailbox *box, struct mail *mail)
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct mailbox *box = CONTAINER_OF(handle, struct mailbox, wake_up);
-    loop_enter(box->loop);
     if (box->on_closed != NULL) {
         box->on_closed(box);
     }

@@ -24,7 +24,6 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct channel_socket *socket = CONTAINER_OF(poll, struct channel_socket, poll);
     bool has_failed = status < 0; /* c-ares meets the error when it reads */
-    loop_enter(socket->channel->loop);
     process(socket->channel,
             has_failed || (events & UV_READABLE) != 0 ? socket->fd : ARES_SOCKET_BAD,
             has_failed || (events & UV_WRITABLE) != 0 ? socket->fd : ARES_SOCKET_BAD);

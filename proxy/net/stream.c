@@ -1,11 +1,6 @@
-/* stream.c - see stream.h.
- *
- * What epoll watches (`armed`) trails behind what it should watch (desired): a stream whose two
- * differ is in loop->interests, and the loop brings it up to date right before it waits. So
- * interest that goes off and on within a turn costs no system call; what is delivered is masked by
- * `wanted`, which is always exact. libuv stops a poll handle by itself when epoll reports an error
- * (a RST); we then say that everything wanted is possible, so that the owner's recv or send meets
- * the error. */
+/* stream.c - see stream.h. What is delivered is masked by `wanted`, which is always exact, whatever
+ * epoll still looks for (net/interest). When it reports a failure (a RST) we say that everything
+ * wanted is possible, so that the owner's recv or send meets it. */
 #include "net/stream.h"
 
 #include "base/check.h"
@@ -15,33 +10,23 @@
 
 #define STREAM_MAGIC 0x5354524dU
 
-static uint8_t desired_events(const struct stream *stream)
+/* EPOLLRDHUP is level-triggered: once seen, it would never end. */
+static uint32_t desired_events(const struct stream *stream)
 {
     const unsigned flags = stream->wanted | stream->demanded;
-    const unsigned events =
-        (flags & STREAM_READABLE ? UV_READABLE : 0) | (flags & STREAM_WRITABLE ? UV_WRITABLE : 0);
-    if (stream->state == STREAM_CONNECTING) {
-        return stream->has_handle ? UV_WRITABLE : 0;
+    const uint32_t events = (flags & STREAM_READABLE ? (uint32_t)EPOLLIN : 0) |
+                            (flags & STREAM_WRITABLE ? (uint32_t)EPOLLOUT : 0);
+    switch (stream->state) {
+    case STREAM_CONNECTING: return EPOLLOUT;
+    case STREAM_GREETING: return events;
+    case STREAM_OPEN: return events | (stream->has_hung_up ? 0 : (uint32_t)EPOLLRDHUP);
+    default: return 0;
     }
-    if (stream->state == STREAM_GREETING) {
-        return (uint8_t)events;
-    }
-    if (stream->state != STREAM_OPEN) {
-        return 0;
-    }
-    return (uint8_t)(events |
-                     (stream->has_hung_up
-                          ? 0
-                          : UV_DISCONNECT)); /* level-triggered: once seen, it would never end */
 }
 
 static void update_interest(struct stream *stream)
 {
-    if (desired_events(stream) == stream->armed) {
-        list_remove(&stream->interest);
-    } else if (!list_is_linked(&stream->interest)) {
-        list_append(&stream->loop->interests, &stream->interest);
-    }
+    interest_change(&stream->interest, desired_events(stream));
 }
 
 static void start(struct stream *stream, struct loop *loop, int fd,
@@ -49,7 +34,7 @@ static void start(struct stream *stream, struct loop *loop, int fd,
 {
     *stream = (struct stream){
         .magic = STREAM_MAGIC, .fd = fd, .class = &tcp_class, .loop = loop, .on_closed = on_closed};
-    list_init(&stream->interest);
+    stream->interest.fd = -1;
     loop_task_init(&stream->task, NULL);
 }
 
@@ -93,42 +78,36 @@ static int connect_error(const struct stream *stream)
     return error;
 }
 
-static void on_poll_before_open(struct stream *stream, unsigned flags)
+static void on_ready_before_open(struct stream *stream, unsigned flags, bool has_failed)
 {
     if (stream->state == STREAM_CONNECTING) {
-        finish_connect(stream, connect_error(stream));
-    } else if (stream->state == STREAM_GREETING) {
-        update_interest(stream);
-        if ((flags & stream->demanded) != 0) {
-            stream->class->greet(stream, flags);
-        }
+        finish_connect(stream, has_failed ? connect_error(stream) : 0);
+    } else if (stream->state == STREAM_GREETING && (flags & stream->demanded) != 0) {
+        stream->class->greet(stream, flags);
     }
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_ready(struct interest *interest, uint32_t events)
 {
-    struct stream *stream = CONTAINER_OF(poll, struct stream, poll);
+    struct stream *stream = CONTAINER_OF(interest, struct stream, interest);
+    const bool has_failed = (events & (EPOLLERR | EPOLLHUP)) != 0;
     unsigned flags = 0;
-    loop_enter(stream->loop);
-    if (__builtin_expect(status < 0, 0)) {
-        stream->armed = 0;
-        events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
+    if (__builtin_expect(has_failed, 0)) {
+        events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
     }
-    flags |= events & UV_READABLE ? STREAM_READABLE : 0;
-    flags |= events & UV_WRITABLE ? STREAM_WRITABLE : 0;
+    flags |= events & EPOLLIN ? STREAM_READABLE : 0;
+    flags |= events & EPOLLOUT ? STREAM_WRITABLE : 0;
     if (__builtin_expect(stream->state != STREAM_OPEN, 0)) {
-        on_poll_before_open(stream, flags);
+        on_ready_before_open(stream, flags, has_failed);
         return;
     }
     if (__builtin_expect(stream->demanded != 0, 0)) {
         flags = stream->class->on_poll(stream, flags);
     }
     flags &= stream->wanted;
-    if (__builtin_expect((events & UV_DISCONNECT) != 0 && !stream->has_hung_up, 0)) {
+    if (__builtin_expect((events & EPOLLRDHUP) != 0 && !stream->has_hung_up, 0)) {
         stream->has_hung_up = true;
         flags |= STREAM_HANGUP;
-    }
-    if (__builtin_expect(desired_events(stream) != stream->armed, 0)) {
         update_interest(stream);
     }
     if (flags != 0) {
@@ -138,22 +117,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 /* ---- opening ---- */
 
-static enum err init_poll(struct stream *stream)
-{
-    int status = uv_poll_init(&stream->loop->uv, &stream->poll, stream->fd);
-    if (status != 0) {
-        return status == UV_ENOMEM ? ERR_NO_MEMORY : ERR_SYSTEM;
-    }
-    stream->has_handle = true;
-    return OK;
-}
-
+/* Most owners want to read next: then epoll need not be told again. */
 enum err stream_open(struct stream *stream, struct loop *loop, int fd, stream_callback on_event,
                      stream_closed_callback on_closed)
 {
-    enum err result;
     start(stream, loop, fd, on_closed);
-    result = init_poll(stream);
+    const enum err result =
+        interest_open(&stream->interest, loop, fd, EPOLLIN | EPOLLRDHUP, on_ready);
     if (result != OK) {
         stream->fd = -1;
         return result;
@@ -173,7 +143,9 @@ static int start_connect(struct stream *stream, const struct sockaddr *to, sockl
     if (connect(stream->fd, to, len) != 0 && errno != EINPROGRESS && errno != EINTR) {
         return errno;
     }
-    return init_poll(stream) == OK ? 0 : ENOMEM;
+    return interest_open(&stream->interest, stream->loop, stream->fd, EPOLLOUT, on_ready) == OK
+               ? 0
+               : errno;
 }
 
 void stream_connect(struct stream *stream, struct loop *loop, const struct sockaddr *to,
@@ -188,7 +160,6 @@ void stream_connect(struct stream *stream, struct loop *loop, const struct socka
         stream->task.run = on_connect_decided;
         loop_defer(loop, &stream->task);
     }
-    update_interest(stream);
 }
 
 void stream_refuse(struct stream *stream, struct loop *loop, int error,
@@ -210,34 +181,19 @@ void stream_set_callback(struct stream *stream, stream_callback on_event)
 
 /* ---- closing ---- */
 
-static void finish_close(struct stream *stream)
-{
-    loop_enter(stream->loop);
-    stream->magic = 0;
-    stream->on_closed(stream);
-}
-
-static void on_handle_closed(uv_handle_t *handle)
-{
-    finish_close(CONTAINER_OF(handle, struct stream, poll));
-}
-
 static void on_close_task(struct loop_task *task)
 {
-    finish_close(CONTAINER_OF(task, struct stream, task));
+    struct stream *stream = CONTAINER_OF(task, struct stream, task);
+    stream->magic = 0;
+    stream->on_closed(stream);
 }
 
 static void let_go(struct stream *stream)
 {
     stream->state = STREAM_CLOSED;
-    list_remove(&stream->interest);
     loop_task_cancel(&stream->task);
-    if (stream->has_handle) { /* before close(2): libuv takes the descriptor out of epoll */
-        uv_close((uv_handle_t *)&stream->poll, on_handle_closed);
-    } else {
-        stream->task.run = on_close_task;
-        loop_defer(stream->loop, &stream->task);
-    }
+    stream->task.run = on_close_task;
+    loop_defer_last(stream->loop, &stream->task);
 }
 
 static void close_with(struct stream *stream, enum stream_ending ending)
@@ -247,6 +203,7 @@ static void close_with(struct stream *stream, enum stream_ending ending)
         return;
     }
     let_go(stream);
+    interest_close(&stream->interest);
     stream->class->close(stream, ending);
     stream->fd = -1;
 }
@@ -258,32 +215,28 @@ int stream_take_fd(struct stream *stream)
     INVARIANT(stream->tls == NULL); /* its bytes mean nothing without the keys: stream_adopt */
     const int fd = stream->fd;
     let_go(stream);
+    interest_withdraw(&stream->interest);
     stream->fd = -1;
     return fd;
 }
 
-enum err stream_adopt(struct stream *stream, struct stream *from, stream_callback on_event,
-                      stream_closed_callback on_closed)
+void stream_adopt(struct stream *stream, struct stream *from, stream_callback on_event,
+                  stream_closed_callback on_closed)
 {
-    struct tls *tls = from->tls;
-    const struct stream_class *class = from->class;
-    const uint8_t demanded = from->demanded;
-    enum err result;
-    from->tls = NULL;
+    CHECK_OBJ(from, STREAM_MAGIC);
+    INVARIANT(from->state == STREAM_OPEN);
+    start(stream, from->loop, from->fd, on_closed);
+    interest_move(&stream->interest, &from->interest);
+    stream->state = STREAM_OPEN;
+    stream->on_event = on_event;
+    stream->class = from->class;
+    stream->tls = from->tls;
+    stream->demanded = from->demanded;
     from->class = &tcp_class;
-    const int fd = stream_take_fd(from);
-    result = stream_open(stream, from->loop, fd, on_event, on_closed);
-    stream->class = class;
-    stream->tls = tls;
-    stream->demanded = demanded;
-    if (result != OK) {
-        stream->fd = fd;
-        class->close(stream, STREAM_END_RESET);
-        stream->fd = -1;
-        return result;
-    }
+    from->tls = NULL;
+    from->fd = -1;
+    let_go(from);
     update_interest(stream);
-    return OK;
 }
 
 void stream_close(struct stream *stream)
@@ -314,19 +267,6 @@ void stream_demand(struct stream *stream, unsigned flags)
     if (stream->demanded != flags && stream->state != STREAM_CLOSED) {
         stream->demanded = (uint8_t)flags;
         update_interest(stream);
-    }
-}
-
-void stream_interest_flush(struct list *interests)
-{
-    while (!list_is_empty(interests)) {
-        struct stream *stream = CONTAINER_OF(list_first(interests), struct stream, interest);
-        uint8_t events = desired_events(stream);
-        list_remove(&stream->interest);
-        int status = events == 0 ? uv_poll_stop(&stream->poll)
-                                 : uv_poll_start(&stream->poll, events, on_poll);
-        INVARIANT(status == 0);
-        stream->armed = events;
     }
 }
 

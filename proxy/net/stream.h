@@ -21,8 +21,8 @@
 #define OUTRIGGER_NET_STREAM_H
 
 #include "base/err.h"
-#include "base/list.h"
 #include "base/reason.h"
+#include "net/interest.h"
 #include "net/loop.h"
 #include "net/tcp.h"
 
@@ -32,7 +32,6 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-#include <uv.h>
 
 enum stream_flag {
     STREAM_READABLE = 1 << 0, /* stream_recv has something to say: bytes, EOF or a failure */
@@ -86,18 +85,15 @@ struct stream {
     uint8_t state;    /* enum stream_state */
     uint8_t wanted;   /* READABLE, WRITABLE: what the owner wants */
     uint8_t demanded; /* READABLE, WRITABLE: what the class itself needs to hear of */
-    uint8_t armed;    /* uv events that epoll watches now */
     bool has_hung_up; /* HANGUP has been seen */
-    bool has_handle;  /* `poll` has been initialised */
     const struct stream_class *class;
     struct loop *loop;
     stream_callback on_event;
     stream_connect_callback on_connected;
     stream_closed_callback on_closed;
-    struct list interest;  /* in loop->interests while `armed` is not what it should be */
-    struct loop_task task; /* a connect that is already decided, or a close without a handle */
+    struct interest interest;
+    struct loop_task task; /* a connect that is already decided; on_closed */
     struct tls *tls;       /* NULL for streams without; owned */
-    uv_poll_t poll;
 };
 
 enum err MUST_CHECK stream_open(struct stream *stream, struct loop *loop, int fd,
@@ -129,11 +125,10 @@ int stream_take_fd(struct stream *stream);
 /* Of an open stream without TLS: as stream_close, but the descriptor stays open and is the
  * caller's, who may open another stream with it at once. */
 
-enum err MUST_CHECK stream_adopt(struct stream *stream, struct stream *from,
-                                 stream_callback on_event, stream_closed_callback on_closed);
+void stream_adopt(struct stream *stream, struct stream *from, stream_callback on_event,
+                  stream_closed_callback on_closed);
 /* Moves an open connection, TLS and all, from one owner's stream to another's: as stream_close on
- * `from`, whose on_closed still comes, and as stream_open on `stream`. On an error (as stream_open)
- * the connection is closed, and on_closed of `stream` will not come. */
+ * `from`, whose on_closed still comes, and as stream_open on `stream`. */
 
 void stream_want_apply(struct stream *stream);
 /* Slow half of stream_want. */
@@ -146,10 +141,6 @@ void stream_demand(struct stream *stream, unsigned flags);
 void stream_greeted(struct stream *stream, enum reason reason);
 /* For classes: what on_poll needs to hear of; the end of STREAM_GREETING, which calls on_connected
  * and so may close the stream. */
-
-void stream_interest_flush(struct list *interests);
-/* For the loop, before it waits: tells epoll what the streams in `interests` want by now, and
- * empties the list. */
 
 static inline void stream_want(struct stream *stream, bool readable, bool writable)
 {

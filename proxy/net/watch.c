@@ -161,7 +161,6 @@ static void on_events(uv_poll_t *poll, int status, int events)
     char buffer[EVENT_BYTES];
     (void)status;
     (void)events;
-    loop_enter(watch->loop);
     for (int left = READS_PER_TURN; left > 0 && read(watch->fd, buffer, sizeof(buffer)) > 0;
          left--) {
         hint(watch); /* what happened does not matter: the signature tells */
@@ -270,7 +269,6 @@ enum err watch_open(struct watch *watch, struct loop *loop, const char *const *p
 
 static void finish_close(struct watch *watch)
 {
-    loop_enter(watch->loop);
     watch->magic = 0;
     if (watch->on_closed != NULL) {
         watch->on_closed(watch);

@@ -148,17 +148,19 @@ void tunnel_begin(struct request *request)
     front_read_body(request->front, true);
 }
 
-/* Both sides have ended and the upstream has all of it: the tunnel is over, in good order. */
-static void over(struct request *request)
+/* Where both sides have ended and the upstream has all of it the tunnel is over, in good order:
+ * true. To close says what a FIN would, so none need be sent then. */
+static bool end_if_over(struct request *request)
 {
     if (!request->is_tunnel_up_done || !request->is_tunnel_down_done ||
         back_is_blocked(request->attempt.back))
-        return;
+        return false;
     const mono_ns now = request->proxy->loop->now;
     attempt_release(&request->attempt, 0);
     call_on_attempt_ended(&request->call, now);
     request_detach(request, true);
     call_on_delivered(&request->call, now);
+    return true;
 }
 
 void tunnel_up(struct request *request, struct span bytes)
@@ -190,8 +192,8 @@ void tunnel_up_end(struct request *request)
     request->is_tunnel_up_done = true;
     if (request->sniff != NULL)
         sniff_pass(request);
-    pass_up_end(request);
-    over(request);
+    if (!end_if_over(request))
+        pass_up_end(request);
 }
 
 void tunnel_up_go_on(struct request *request)
@@ -200,8 +202,8 @@ void tunnel_up_go_on(struct request *request)
     if (request->attempt.back != NULL && back_is_blocked(request->attempt.back))
         return;
     if (request->is_tunnel_up_done) {
-        pass_up_end(request);
-        over(request);
+        if (!end_if_over(request))
+            pass_up_end(request);
     } else if (request->front != NULL) {
         front_read_body(request->front, true);
     }
@@ -230,8 +232,8 @@ static void pass_down_end(struct request *request)
 void tunnel_down_end(struct request *request)
 {
     request->is_tunnel_down_done = true;
-    pass_down_end(request);
-    over(request);
+    if (!end_if_over(request))
+        pass_down_end(request);
 }
 
 void tunnel_down_go_on(struct request *request)

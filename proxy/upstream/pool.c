@@ -133,7 +133,8 @@ void pool_fini(struct pool *pool)
  * CPU. */
 static bool is_looked_at(struct h1_back *back, enum repeat repeat)
 {
-    if (repeat != REPEAT_FREE || !back->is_drained || back->stream.has_hung_up)
+    if (repeat != REPEAT_FREE || !back->is_drained || back->stream.has_hung_up ||
+        !back->stream.loop->interests.is_whole)
         return false;
     h1_back_distrust_turn(back);
     return true;

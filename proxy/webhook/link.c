@@ -113,7 +113,6 @@ static void on_written(uv_write_t *request, int status)
     free(write);
     if (link->is_closing)
         return;
-    loop_enter(link->webhook->loop);
     if (status != 0) {
         link_close(link);
         return;
@@ -185,7 +184,6 @@ static void end(struct link *link)
 static void on_tcp_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
 {
     struct link *link = stream->data;
-    loop_enter(link->webhook->loop);
     if (len < 0) {
         link_close(link);
         return;
@@ -209,7 +207,6 @@ static void on_tcp_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
 static void on_pipe_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
 {
     struct link *link = stream->data;
-    loop_enter(link->webhook->loop);
     if (len <= 0) {
         if (len < 0)
             end(link);

@@ -107,7 +107,6 @@ int webhook_on_request(h2o_handler_t *base, h2o_req_t *req)
     struct webhook *webhook = handler->webhook;
     const size_t path_len = req->query_at == SIZE_MAX ? req->path.len : req->query_at;
     const struct span path = span_make(req->path.base, path_len);
-    loop_enter(webhook->loop);
     if (webhook->is_draining || !handler->is_tls)
         req->http1_is_persistent = 0;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {

@@ -45,7 +45,6 @@ static void init_h2o(struct webhook *webhook)
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct port *port = CONTAINER_OF(stream, struct port, tcp);
-    loop_enter(port->webhook->loop);
     if (status != 0)
         return;
     if (port->links >= port->links_max) {

@@ -150,14 +150,16 @@ Test(listener, takes_nothing_over_that_does_not_listen_and_leaves_it_open)
     struct listener listener;
     char why[LISTENER_TEXT_BYTES] = "";
     int datagrams = socket(AF_INET, SOCK_DGRAM, 0), file = open("/dev/null", O_RDONLY);
-    int plain = tcp_socket(AF_INET);
+    int plain = socket(AF_INET, SOCK_STREAM, 0), own = tcp_socket(AF_INET);
+    cr_expect_eq(listen(own, 1), 0);
     cr_expect_eq(try_adopt(&listener, loop, 1000, why), ERR_NOT_FOUND);
     cr_expect(strstr(why, "fd:1000: there is no such descriptor") != NULL, "%s", why);
+    cr_expect_eq(try_adopt(&listener, loop, own, why), ERR_NOT_FOUND, "a number of one of our own");
     cr_expect_eq(try_adopt(&listener, loop, datagrams, why), ERR_INVALID);
     cr_expect_eq(try_adopt(&listener, loop, file, why), ERR_INVALID);
     cr_expect_eq(try_adopt(&listener, loop, plain, why), ERR_INVALID);
     cr_expect(strstr(why, "it is no listening socket") != NULL, "%s", why);
-    cr_expect(close(datagrams) == 0 && close(file) == 0 && close(plain) == 0);
+    cr_expect(close(datagrams) == 0 && close(file) == 0 && close(plain) == 0 && close(own) == 0);
     loop_free(&loop);
 }
 
