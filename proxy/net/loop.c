@@ -42,8 +42,10 @@ static int uv_limit(uv_loop_t *uv)
 {
     if (!uv_loop_alive(uv))
         return -1;
-    if (uv_backend_timeout(uv) > 0)
-        uv_update_time(uv);
+    const int ms = uv_backend_timeout(uv);
+    if (ms <= 0)
+        return ms;
+    uv_update_time(uv);
     return uv_backend_timeout(uv);
 }
 

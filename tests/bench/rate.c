@@ -5,7 +5,8 @@
  * stall is paid by all calls that it delayed
  * ("coordinated omission"). Prints JSON: requests, errors, and the histogram as [microseconds,
  * count] pairs, for pooling over runs; buckets are 1/64 of a power of two wide, under 1.6 %. */
-#include <arpa/inet.h>
+#include "loopback.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -42,12 +43,6 @@ struct connection {
 static struct connection connections[CONNECTIONS_MAX];
 static uint64_t histogram[POWERS * STEPS];
 static uint64_t done, errors;
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 static int64_t clock_ns(void)
 {
@@ -201,9 +196,7 @@ int main(int argc, char **argv)
         fputs("usage: rate PORT CALLS_PER_SECOND SECONDS CONNECTIONS\n", stderr);
         return 2;
     }
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in address = loopback(argv[1]);
     int64_t rate = strtol(argv[2], NULL, 10), seconds = strtol(argv[3], NULL, 10);
     unsigned count = (unsigned)strtoul(argv[4], NULL, 10);
     if (rate <= 0 || seconds <= 0 || count == 0 || count > CONNECTIONS_MAX) {

@@ -3,7 +3,8 @@
  * usage: relay PORT UPSTREAM_PORT. One thread, edge-triggered epoll, recv and send, one upstream
  * connection for each client connection. What a peer does not take at once waits in a buffer of its
  * direction; reading goes on when it is empty. */
-#include <arpa/inet.h>
+#include "loopback.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,7 +18,6 @@
 
 #define READ_MAX 65536
 #define EVENTS_MAX 256
-#define BACKLOG 1024
 
 struct pair;
 
@@ -36,20 +36,8 @@ struct pair {
 };
 
 static int epoll;
-static uint16_t upstream_port;
+static const char *upstream_port;
 static struct pair *dead; /* freed after the batch of events that may still name them */
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static struct sockaddr_in loopback(uint16_t port)
-{
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
 
 static void watch(struct side *side)
 {
@@ -74,7 +62,7 @@ static void end_pair(struct pair *pair)
 
 static void begin_pair(int fd)
 {
-    struct sockaddr_in address = loopback(upstream_port);
+    const struct sockaddr_in address = loopback(upstream_port);
     struct pair *pair = calloc(1, sizeof *pair);
     if (!pair)
         die("calloc");
@@ -167,16 +155,12 @@ int main(int argc, char **argv)
         fputs("usage: relay PORT UPSTREAM_PORT\n", stderr);
         return 2;
     }
-    struct sockaddr_in address = loopback((uint16_t)strtoul(argv[1], NULL, 10));
-    int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    upstream_port = (uint16_t)strtoul(argv[2], NULL, 10);
+    const int listener = listen_on(argv[1]);
+    upstream_port = argv[2];
     epoll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL}, events[EVENTS_MAX];
-    if (listener < 0 || epoll < 0 ||
-        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
-        bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, BACKLOG) ||
-        epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event))
-        die("listen");
+    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event))
+        die("epoll");
     for (;;) {
         int count = epoll_wait(epoll, events, EVENTS_MAX, -1), fd;
         for (int i = 0; i < count; i++) {

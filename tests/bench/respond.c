@@ -1,9 +1,10 @@
-/* respond.c - the cheapest upstream that still speaks HTTP/1.1: the same answer to every request,
+/* respond.c - the cheapest upstream that still speaks HTTP/1.1: the same answer to every request, *
  * keep-alive.
  *
  * usage: respond PORT BODY_BYTES. One thread, epoll; requests have no body; a head of more than 16
  * KiB is a close. */
-#include <arpa/inet.h>
+#include "loopback.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,30 +19,11 @@
 #define DESCRIPTORS_MAX 8192
 #define READ_MAX 16384
 #define EVENTS_MAX 256
-#define BACKLOG 1024
 
 static char *answer;
 static size_t answer_len;
 static unsigned char
     ends[DESCRIPTORS_MAX]; /* per descriptor: how many bytes of CRLFCRLF the last read ended with */
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static int listen_on(const char *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, BACKLOG))
-        die("listen");
-    return fd;
-}
 
 static void make_answer(size_t body_len)
 {

@@ -1,10 +1,10 @@
-/* respond_tcp.c - the upstream of trade.c: takes so many bytes, gives so many, no HTTP.
- *
+/* respond_tcp.c - the upstream of trade.c: takes so many bytes, gives so many, no HTTP. *
  * usage: respond_tcp PORT. One thread, edge-triggered epoll. A trade is a head of two uint64_t in
  * the order of this machine (bytes behind it, bytes of the answer), the bytes, and then the answer.
  * Who asks waits for the answer before it asks again. Bytes are thrown away unread (MSG_TRUNC), so
  * that the load costs as little as it can. */
-#include <arpa/inet.h>
+#include "loopback.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,7 +20,6 @@
 #define DESCRIPTORS_MAX 8192
 #define PIECE_BYTES 262144
 #define EVENTS_MAX 256
-#define BACKLOG 4096
 #define HEAD_BYTES 16
 
 struct line {
@@ -30,24 +29,6 @@ struct line {
 
 static struct line lines[DESCRIPTORS_MAX]; /* by descriptor */
 static char piece[PIECE_BYTES];
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static int listen_on(const char *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, BACKLOG))
-        die("listen");
-    return fd;
-}
 
 static size_t at_most(uint64_t len)
 {

@@ -4,7 +4,8 @@
  * trade is; UP_BYTES includes its head of 16. So many connections trade at the same time; with
  * `new` each one trades once and makes room for the next. When the time is over, trades that have
  * begun are finished. Prints {"trades": N, "seconds": S}. */
-#include <arpa/inet.h>
+#include "loopback.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -37,12 +38,6 @@ static size_t open_lines;
 static char request[HEAD_BYTES + PIECE_BYTES];
 static char answer[PIECE_BYTES];
 static double ends_at;
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 static double seconds_now(void)
 {
@@ -134,9 +129,7 @@ int main(int argc, char **argv)
         fputs("usage: trade PORT UP_BYTES DOWN_BYTES CONNECTIONS SECONDS keep|new\n", stderr);
         return 2;
     }
-    to = (struct sockaddr_in){.sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    to = loopback(argv[1]);
     up_bytes = strtoull(argv[2], NULL, 10);
     down_bytes = strtoull(argv[3], NULL, 10);
     is_kept = strcmp(argv[6], "keep") == 0;
