@@ -178,18 +178,21 @@ static void add_variables(struct job *job)
 /* ---- annotations ------------------------------------------------------------------------------
  */
 
-/* Where a container of ours comes first, kubectl would show its logs rather than the app's. */
+/* Where a container of ours comes first, kubectl would show its logs rather than the app's: those
+ * of the container that the user prefers, else of the first. */
 static json_t *default_containers(struct job *job)
 {
     static const char *const keys[] = {DEFAULT_CONTAINER, DEFAULT_LOGS_CONTAINER};
     const json_t *annotations = json_object_get(job->pod.meta, "annotations");
+    const char *preferred = json_string_value(json_object_get(annotations, DEFAULT_CONTAINER));
     const char *first =
         pod_item_name(json_array_get(json_object_get(job->pod.spec, "containers"), 0));
     json_t *added = json_object();
     for (size_t i = 0; !job->is_native && i < sizeof keys / sizeof *keys; i++) {
         if (json_object_get(annotations, keys[i]))
             continue;
-        keep(job, json_object_set_new(added, keys[i], json_string(first)) == 0);
+        keep(job,
+             json_object_set_new(added, keys[i], json_string(preferred ? preferred : first)) == 0);
         keep(job, status_name(job->status, "annotations", keys[i]));
     }
     keep(job, added != NULL);

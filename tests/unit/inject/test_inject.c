@@ -219,7 +219,7 @@ Test(inject, among_the_containers_keeps_kubectl_at_the_app)
     cr_expect(at(json, "/spec/containers/0/env") == NULL);
     cr_expect(at(json, "/spec/containers/2/env") != NULL);
     expect_text(json, "/metadata/annotations/kubectl.kubernetes.io~1default-container", "b");
-    expect_text(json, "/metadata/annotations/kubectl.kubernetes.io~1default-logs-container", "a");
+    expect_text(json, "/metadata/annotations/kubectl.kubernetes.io~1default-logs-container", "b");
     json_decref(json);
     inject_result_fini(&result);
 }
