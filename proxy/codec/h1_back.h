@@ -110,10 +110,9 @@ static inline void h1_back_distrust_turn(struct h1_back *back)
 {
     back->distrusted_turn = back->codec->loop->turns;
 }
-/* Idle and read dry, instead of h1_back_is_stale: what the wait of this turn found on it is older
- * than the request that is sent now, and ends as CONNECTION_RESET without an answer. (A turn with
- * 1 024 events or more may wait twice; then a good answer can be taken for an old one, so only for
- * calls that may be sent again for nothing.) */
+/* Idle and read dry, instead of h1_back_is_stale, where the wait of this turn told all that there
+ * was: what it found on it is older than the request that is sent now, and ends as CONNECTION_RESET
+ * without an answer. Only for calls that may be sent again for nothing. */
 
 static inline void h1_back_close(struct h1_back **taken)
 {

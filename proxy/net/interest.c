@@ -70,6 +70,7 @@ int interest_wait(struct interest_set *set, int limit_ms)
         interest->armed = interest->events;
     }
     const int count = epoll_wait(set->epoll, set->batch, INTEREST_BATCH, limit_ms);
+    INVARIANT(count >= 0 || errno == EINTR);
     set->is_whole = count >= 0 && count < INTEREST_BATCH;
     return count > 0 ? count : 0;
 }
@@ -90,6 +91,7 @@ enum err interest_open(struct interest *interest, struct loop *loop, int fd, uin
                        interest_callback on_ready)
 {
     struct interest_set *set = &loop->interests;
+    INVARIANT(fd >= 0);
     *interest = (struct interest){.fd = fd,
                                   .serial = set->serials++,
                                   .events = events,

@@ -162,15 +162,18 @@ static int open_socket(struct listener *listener, const struct address *at)
     return error == 0 ? watch_socket(listener) : error;
 }
 
-/* Who starts us leaves none open that an exec would have closed: such a one is our own. */
+/* Who starts us leaves none open that an exec would have closed: such a one is our own (EBUSY). */
 static int adopt_socket(struct listener *listener, int fd)
 {
     const int on = 1;
     int is_listening = 0;
     socklen_t len = sizeof(is_listening);
     const int flags = fcntl(fd, F_GETFD);
-    if (flags < 0 || (flags & FD_CLOEXEC) != 0) {
-        return EBADF;
+    if (flags < 0) {
+        return errno;
+    }
+    if ((flags & FD_CLOEXEC) != 0) {
+        return EBUSY;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) != 0) {
         return errno;
@@ -385,7 +388,8 @@ enum err listener_adopt(struct listener *listener, struct loop *loop, int fd,
                  fd,
                  is_missing          ? "there is no such descriptor"
                  : error == ENOTSOCK ? "it is no listening socket"
-                                     : strerror(error),
+                 : error == EBUSY ? "this process has opened that one itself, or it is listed twice"
+                                  : strerror(error),
                  fd);
         return is_missing ? ERR_NOT_FOUND : ERR_INVALID;
     }

@@ -110,6 +110,7 @@ enum reason tcp_connect_reason(int error)
     case EMFILE:
     case ENFILE:
     case EADDRNOTAVAIL: /* no local port is left for this destination */
+    case ENOSPC:        /* as many as fs.epoll.max_user_watches lets us watch */
     case ENOMEM:
     case ENOBUFS: return REASON_OVERLOADED;
     default: /* refused, unreachable, reset in the handshake, no such socket file, a full backlog of

@@ -149,13 +149,15 @@ void tunnel_begin(struct request *request)
 }
 
 /* Where both sides have ended and the upstream has all of it the tunnel is over, in good order:
- * true. To close says what a FIN would, so none need be sent then. */
+ * true. A stream of HTTP/2 needs the word; what it has not sent yet goes before. */
 static bool end_if_over(struct request *request)
 {
     if (!request->is_tunnel_up_done || !request->is_tunnel_down_done ||
         back_is_blocked(request->attempt.back))
         return false;
     const mono_ns now = request->proxy->loop->now;
+    if (request->front != NULL && front_outbox(request->front) == NULL)
+        front_send_fin(request->front);
     attempt_release(&request->attempt, 0);
     call_on_attempt_ended(&request->call, now);
     request_detach(request, true);
@@ -180,11 +182,19 @@ void tunnel_up(struct request *request, struct span bytes)
         front_read_body(request->front, false);
 }
 
-/* A FIN goes on once everything before it has: with a backlog it waits for tunnel_up_go_on. */
+/* A FIN goes on once everything before it has: with a backlog it waits for tunnel_up_go_on. Where
+ * the tunnel is over, to close a plain socket says it without a call of its own; TLS has a word for
+ * it, which comes first. */
 static void pass_up_end(struct request *request)
 {
-    if (request->attempt.back != NULL && !back_is_blocked(request->attempt.back))
-        back_send_fin(request->attempt.back);
+    struct back *back = request->attempt.back;
+    const bool is_plain = back == NULL || back_outbox(back) != NULL;
+    if (is_plain && end_if_over(request))
+        return;
+    if (back != NULL && !back_is_blocked(back))
+        back_send_fin(back);
+    if (!is_plain)
+        end_if_over(request);
 }
 
 void tunnel_up_end(struct request *request)
@@ -192,8 +202,7 @@ void tunnel_up_end(struct request *request)
     request->is_tunnel_up_done = true;
     if (request->sniff != NULL)
         sniff_pass(request);
-    if (!end_if_over(request))
-        pass_up_end(request);
+    pass_up_end(request);
 }
 
 void tunnel_up_go_on(struct request *request)
@@ -201,12 +210,10 @@ void tunnel_up_go_on(struct request *request)
     call_touch(&request->call, request->proxy->loop->now);
     if (request->attempt.back != NULL && back_is_blocked(request->attempt.back))
         return;
-    if (request->is_tunnel_up_done) {
-        if (!end_if_over(request))
-            pass_up_end(request);
-    } else if (request->front != NULL) {
+    if (request->is_tunnel_up_done)
+        pass_up_end(request);
+    else if (request->front != NULL)
         front_read_body(request->front, true);
-    }
 }
 
 void tunnel_down(struct request *request, struct span bytes)

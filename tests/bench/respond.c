@@ -1,4 +1,4 @@
-/* respond.c - the cheapest upstream that still speaks HTTP/1.1: the same answer to every request, *
+/* respond.c - the cheapest upstream that still speaks HTTP/1.1: the same answer to every request,
  * keep-alive.
  *
  * usage: respond PORT BODY_BYTES. One thread, epoll; requests have no body; a head of more than 16

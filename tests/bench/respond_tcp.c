@@ -1,4 +1,5 @@
-/* respond_tcp.c - the upstream of trade.c: takes so many bytes, gives so many, no HTTP. *
+/* respond_tcp.c - the upstream of trade.c: takes so many bytes, gives so many, no HTTP.
+ *
  * usage: respond_tcp PORT. One thread, edge-triggered epoll. A trade is a head of two uint64_t in
  * the order of this machine (bytes behind it, bytes of the answer), the bytes, and then the answer.
  * Who asks waits for the answer before it asks again. Bytes are thrown away unread (MSG_TRUNC), so

@@ -501,13 +501,13 @@ def test_a_proxy_serves_a_listening_socket_that_it_was_started_with(upstream, tm
             assert process.wait(DEADLINE) == 0
 
 
-@pytest.mark.parametrize("options, told", [([], "fd:9: there is no such descriptor"),
+@pytest.mark.parametrize("options, told", [([], "fd:900: there is no such descriptor"),
                                            (["--relay-dns", "2"], "a descriptor from 3 up"),
                                            (["--relay-dns", "x"], "a descriptor from 3 up"),
                                            (["--relay-dns", "9"], "descriptor 9 is no UDP socket")])
 def test_a_socket_that_was_not_left_to_a_proxy_is_told(tmp_path, options, told):
     port = free_port()
-    config = INHERITED % (9, "a:1") if not options else INHERITED.replace("fd:%d", "127.0.0.1:%d") % (port, "a:1")
+    config = INHERITED % (900, "a:1") if not options else INHERITED.replace("fd:%d", "127.0.0.1:%d") % (port, "a:1")
     (tmp_path / "proxy.yaml").write_text(config)
     done = subprocess.run([BINARY, "proxy", "-c", str(tmp_path), *options], capture_output=True, text=True,
                           timeout=slack(20))

@@ -1,9 +1,14 @@
 """Upgrade (WebSocket) and CONNECT: after the switch, bytes are bytes."""
 
 import base64
+import contextlib
 import socket
+import threading
 
-from harness.client import Client, encode
+import pytest
+from harness import h2
+from harness.client import DEADLINE, Client, encode
+from harness.h2 import RawClient
 from harness.proxy import together
 from harness.upstream import answer, websocket_echo
 from harness.waiting import stays, wait_until
@@ -165,3 +170,53 @@ def test_a_tunnel_outlives_the_timeouts_of_calls(start, upstream):
         stays(lambda: upstream.requests[0].gone_at is None, 0.7)
         client.send(b"still here")
         assert client.read_exactly(10) == b"still here"
+
+
+LAST_WORDS = bytes(range(256)) * 20
+
+
+@pytest.fixture
+def last_words():
+    """last_words(speaks_first): the address of a server that says LAST_WORDS and ends when its caller has ended, or before."""
+    with contextlib.ExitStack() as held:
+        def serve(speaks_first):
+            door = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+            door.settimeout(DEADLINE)
+
+            def run():
+                line, _ = door.accept()
+                with line:
+                    line.settimeout(DEADLINE)
+                    if speaks_first:
+                        line.sendall(LAST_WORDS)
+                        line.shutdown(socket.SHUT_WR)
+                    while line.recv(65536):
+                        pass
+                    if not speaks_first:
+                        line.sendall(LAST_WORDS)
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            held.callback(thread.join)
+            return f"127.0.0.1:{door.getsockname()[1]}"
+
+        yield serve
+
+
+@pytest.mark.parametrize("window", [65535, 100])
+@pytest.mark.parametrize("speaks_first", [True, False])
+def test_a_tunnel_of_http2_ends_with_its_last_byte(start, last_words, speaks_first, window):
+    address = last_words(speaks_first)
+    with RawClient(start().outbound, [(h2.INITIAL_WINDOW_SIZE, window)], grants_window=False) as client:
+        stream = client.open(h2.fields("CONNECT", None, authority=address, scheme=None), end=False)
+        response = client.response_so_far(stream)
+        client.read_until(lambda: response.fields, what="the answer to CONNECT")
+        assert response.status == 200
+        if speaks_first:
+            client.read_until(lambda: len(response.body) == min(window, len(LAST_WORDS)), what="what the window takes")
+        client.send(h2.data(stream, b"and goodbye", end=True))
+        client.read_until(lambda: len(response.body) >= min(window, len(LAST_WORDS)), what="what the window takes")
+        client.read_while(lambda: response.reset is None, 0.3)
+        client.send(h2.window_update(stream, 65535))
+        client.read_until(lambda: response.is_over, what="the end")
+        assert response.reset is None and response.body == LAST_WORDS

@@ -477,6 +477,7 @@ Test(stream, names_the_reason_of_a_failed_connect)
     cr_assert_eq(tcp_connect_reason(ENETUNREACH), REASON_CONNECT_REFUSED);
     cr_assert_eq(tcp_connect_reason(EADDRNOTAVAIL), REASON_OVERLOADED);
     cr_assert_eq(tcp_connect_reason(ENFILE), REASON_OVERLOADED);
+    cr_assert_eq(tcp_connect_reason(ENOSPC), REASON_OVERLOADED);
 }
 
 Test(stream, leaves_a_descriptor_that_it_cannot_take_to_the_caller)
