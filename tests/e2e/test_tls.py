@@ -1,11 +1,13 @@
 """TLS to upstreams: who is trusted, what is told of who is not, certificates that change."""
 
+import contextlib
 import socket
 import ssl
 import subprocess
+import threading
 
 import pytest
-from harness.client import Client, encode
+from harness.client import DEADLINE, Client, encode
 from harness.nginx import Nginx
 from harness.ports import free_port
 from harness.proxy import Load, policy_document
@@ -335,3 +337,59 @@ def test_alpn_chooses_with_nginx(authority, through, peer, tmp_path, http2, offe
     with Nginx(peer("nginx"), tmp_path, authority.issue(NAME), http2=http2) as server:
         proxy = through(server, f"{{caFile: {authority.cert}{offer}}}")
         assert {proxy.get().body for _ in range(5)} == {spoken}
+
+
+class HalfCloser(threading.Thread):
+    """Speaks TLS, switches protocols, ends its side, and hears how the other side ends: `heard` and `ending`."""
+
+    def __init__(self, context):
+        super().__init__()
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.door.settimeout(DEADLINE)
+        self.port = self.door.getsockname()[1]
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.heard, self.ending = b"", None
+
+    def until_done(self, step):
+        """Carries bytes between socket and TLS until step() needs no more of them."""
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                if self.outgoing.pending:
+                    self.line.sendall(self.outgoing.read())
+                received = self.line.recv(65536)
+                self.incoming.write(received) if received else self.incoming.write_eof()
+
+    def run(self):
+        self.line, _ = self.door.accept()
+        with self.door, self.line:
+            self.line.settimeout(DEADLINE)
+            self.until_done(self.tls.do_handshake)
+            self.until_done(lambda: self.tls.read(65536))
+            self.tls.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.tls.unwrap()
+            self.line.sendall(self.outgoing.read())
+            self.line.shutdown(socket.SHUT_WR)
+            self.ending = "cut"
+            try:
+                while piece := self.until_done(lambda: self.tls.read(65536)):
+                    self.heard += piece
+            except ssl.SSLZeroReturnError:  # close_notify
+                self.ending = "said"
+
+
+def test_a_tunnel_over_tls_says_its_end_to_who_has_ended_first(authority, through):
+    server = HalfCloser(server_context(authority.issue(NAME)))
+    server.start()
+    proxy = through(server, f"{{caFile: {authority.cert}}}")
+    with proxy.client() as client:
+        client.send(encode("GET", "/ws", [("Connection", "Upgrade"), ("Upgrade", "websocket")]))
+        assert client.read_response().status == 101
+        assert client.socket.recv(1) == b""  # the upstream's end has come through
+        client.send(b"last words")
+        client.socket.shutdown(socket.SHUT_WR)
+        server.join(DEADLINE)
+    assert (server.heard, server.ending) == (b"last words", "said")
