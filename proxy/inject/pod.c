@@ -41,6 +41,39 @@ static bool has_named_items(const json_t *spec, const char *list, struct inject_
     return true;
 }
 
+/* Adds those of a list to `seen`; what was put into a container is found again by its name. */
+static bool are_new_names(json_t *seen, const json_t *items, struct inject_warnings *warnings)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(items, i, item)
+    {
+        const char *name = pod_item_name(item);
+        if (json_object_get(seen, name) != NULL) {
+            inject_warn(warnings,
+                        "two of its containers are named %s: Kubernetes takes no such pod, give "
+                        "each a name of its own",
+                        name);
+            return false;
+        }
+        if (json_object_set_new(seen, name, json_true()) != 0) {
+            warnings->is_broken = true;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_names_of_their_own(const struct pod *pod, struct inject_warnings *warnings)
+{
+    bool is_good = true;
+    json_t *seen = json_object();
+    for (size_t list = 0; is_good && list < LIST_COUNT; list++)
+        is_good = are_new_names(seen, json_object_get(pod->spec, lists[list]), warnings);
+    json_decref(seen);
+    return is_good;
+}
+
 static bool is_map_or_absent(const json_t *value, const char *path,
                              struct inject_warnings *warnings)
 {
@@ -80,7 +113,8 @@ bool pod_is_whole(const struct pod *pod, struct inject_warnings *warnings)
         return false;
     if (!has_named_items(pod->spec, "containers", warnings) ||
         !has_named_items(pod->spec, "initContainers", warnings) ||
-        !has_named_items(pod->spec, "volumes", warnings) || !has_lists_of_env(pod, warnings))
+        !has_named_items(pod->spec, "volumes", warnings) ||
+        !has_names_of_their_own(pod, warnings) || !has_lists_of_env(pod, warnings))
         return false;
     if (json_array_size(json_object_get(pod->spec, "containers")) > 0)
         return true;

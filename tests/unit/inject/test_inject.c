@@ -59,6 +59,10 @@ Test(inject, refuses_what_is_no_pod)
     refuse("{'spec':{}}", "spec.containers is empty");
     refuse("{'spec':{'containers':{}}}", "spec.containers is no list");
     refuse("{'spec':{'containers':[1]}}", "spec.containers[0] has no name");
+    refuse("{'spec':{'containers':[{'name':'a'},{'name':'b'},{'name':'a'}]}}",
+           "two of its containers are named a");
+    refuse("{'spec':{'initContainers':[{'name':'a'}],'containers':[{'name':'a'}]}}",
+           "two of its containers are named a");
     refuse("{'spec':{'containers':[{'name':'a'}],'volumes':{}}}", "spec.volumes is no list");
     refuse("{'spec':{'containers':[{'name':'a','env':{}}]}}", "`env` of container a");
     refuse("{'metadata':[],'spec':" APP "}", "metadata is no map");
