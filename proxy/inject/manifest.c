@@ -62,6 +62,8 @@ static enum err find_places(struct builder *b)
             b->places[characters / CHARACTERS_A_PLACE] = i;
         characters++;
     }
+    if (characters % CHARACTERS_A_PLACE == 0)
+        b->places[characters / CHARACTERS_A_PLACE] = b->text.len; /* where marks of an end are */
     return OK;
 }
 

@@ -93,6 +93,26 @@ Test(rewrite, gives_back_what_it_changed)
     text_fini(&injected);
 }
 
+/* Characters are more than bytes here, and the text ends at every place of a row of 64. */
+Test(rewrite, knows_where_a_text_ends_that_is_not_ascii_and_has_no_last_line_break)
+{
+    for (int padding = 1; padding <= 130; padding++) {
+        char text[512];
+        const int len = snprintf(text, sizeof text,
+                                 "# \xC3\xA9\napiVersion: v1\nkind: Pod\nspec:\n  containers:\n"
+                                 "  - name: a\nlast: %0*d",
+                                 padding, 7);
+        const struct span pod = span_make(text, (size_t)len);
+        cr_assert_eq(rewrite(pod, false), OK);
+        cr_assert_eq(counts.changed, 1, "padding %d: %s", padding, told);
+        struct text injected = out;
+        text_init(&out, REWRITE_MAX_BYTES);
+        cr_assert_eq(rewrite(text_span(&injected), true), OK);
+        cr_assert(span_is(text_span(&out), pod), "padding %d: %s", padding, told);
+        text_fini(&injected);
+    }
+}
+
 Test(rewrite, names_the_place_that_cannot_be_changed)
 {
     cr_assert_eq(rewrite(SPAN("apiVersion: v1\nkind: Pod\nmetadata: &m {name: p}\nspec:\n  "
