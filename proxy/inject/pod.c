@@ -51,9 +51,9 @@ static bool are_new_names(json_t *seen, const json_t *items, struct inject_warni
         const char *name = pod_item_name(item);
         if (json_object_get(seen, name) != NULL) {
             inject_warn(warnings,
-                        "two of its containers are named %s: Kubernetes takes no such pod, give "
+                        "two of its containers are named %.*s: Kubernetes takes no such pod, give "
                         "each a name of its own",
-                        name);
+                        SHOWN_MAX, name);
             return false;
         }
         if (json_object_set_new(seen, name, json_true()) != 0) {

@@ -55,7 +55,9 @@ void interest_move(struct interest *to, struct interest *from);
 
 /* ---- for the loop ---- */
 
-#define INTEREST_BATCH 512 /* events that one wait tells at most */
+#define INTEREST_BATCH                                                                             \
+    512 /* events that one wait tells at most; then timers and tasks have their turn, however many \
+           connections are flooded, and epoll tells the others first the next time */
 
 struct interest_set {
     int epoll;

@@ -27,10 +27,8 @@ int timer_drive_limit(struct timer_drive *drive, mono_ns now)
 
 void timer_drive_run(struct timer_drive *drive, mono_ns now)
 {
-    if (drive->due <= now) {
-        drive->lag = mono_since(now, drive->due);
-        drive->lag_max = dur_max(drive->lag_max, drive->lag);
-    }
+    if (drive->due <= now)
+        drive->lag_max = dur_max(drive->lag_max, mono_since(now, drive->due));
     wheel_advance(drive->wheel, now);
 }
 

@@ -9,8 +9,7 @@
 struct timer_drive {
     struct wheel *wheel;
     mono_ns due;    /* when the wheel was to turn next, by timer_drive_limit; MONO_NEVER: not yet */
-    dur_ns lag;     /* how late the last due turn of the wheel was */
-    dur_ns lag_max; /* the worst since timer_drive_lag_take */
+    dur_ns lag_max; /* how late a due turn of the wheel was, the worst since timer_drive_lag_take */
 };
 
 void timer_drive_init(struct timer_drive *drive, mono_ns now);
